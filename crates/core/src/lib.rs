@@ -1,0 +1,8 @@
+//! HL7 v2 messages ([`hl7`]), the protocols that carry them ([`llp`]) and the code tables behind them.
+//!
+//! Nothing in this crate reads a socket or a clock: a message is bytes, a protocol machine is fed bytes and the
+//! time and gives back events, and the programs around it do the rest.
+#![forbid(unsafe_code)]
+
+pub mod hl7;
+pub mod llp;

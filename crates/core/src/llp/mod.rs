@@ -1,0 +1,1 @@
+//! Lower layer protocols: how a message crosses a line.

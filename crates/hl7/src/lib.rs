@@ -1,0 +1,7 @@
+//! The `hl7` filter.
+use std::process::ExitCode;
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,1 @@
+//! For tests only: fresh directories, running programs, sample messages.

@@ -1,0 +1,1 @@
+//! The one integration test binary: every program as its users run it.
