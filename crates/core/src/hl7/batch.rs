@@ -37,13 +37,13 @@ impl BatchCheck {
         match item.kind {
             Kind::FileHeader => {
                 let unfinished = std::mem::replace(self, BatchCheck { file: true, ..Self::default() });
-                (unfinished.file || unfinished.batch).then(|| ())?;
+                (unfinished.file || unfinished.batch).then_some(())?;
                 fault("FHS before the last batch or file was ended by BTS or FTS".into())
             }
             Kind::BatchHeader => {
                 self.messages = 0;
                 self.batches += 1;
-                std::mem::replace(&mut self.batch, true).then(|| ())?;
+                std::mem::replace(&mut self.batch, true).then_some(())?;
                 fault("BHS before the last batch was ended by BTS".into())
             }
             Kind::Message => {
@@ -56,7 +56,7 @@ impl BatchCheck {
                 self.messages = 0;
                 match open {
                     false => fault("BTS without BHS".into()),
-                    true => fault(miscount("BTS-1", trailer_count(item)?, messages, "messages")?),
+                    true => fault(miscount("BTS-1", &trailer_count(item)?, messages, "messages")?),
                 }
             }
             Kind::FileTrailer => {
@@ -64,7 +64,7 @@ impl BatchCheck {
                 match (ended.file, ended.batch) {
                     (false, _) => fault("FTS without FHS".into()),
                     (_, true) => fault("FTS before the last batch was ended by BTS".into()),
-                    _ => fault(miscount("FTS-1", trailer_count(item)?, ended.batches, "batches")?),
+                    _ => fault(miscount("FTS-1", &trailer_count(item)?, ended.batches, "batches")?),
                 }
             }
             Kind::Other => None,
@@ -92,8 +92,8 @@ fn trailer_count(item: &Item) -> Option<Vec<u8>> {
     (!count.is_empty()).then(|| count.to_vec())
 }
 
-fn miscount(field: &str, said: Vec<u8>, found: u64, what: &str) -> Option<String> {
-    let said = String::from_utf8_lossy(&said).into_owned();
+fn miscount(field: &str, said: &[u8], found: u64, what: &str) -> Option<String> {
+    let said = String::from_utf8_lossy(said).into_owned();
     match said.trim().parse::<u64>() {
         Ok(count) if count == found => None,
         Ok(count) => Some(format!("{field} says {count} {what}, but there are {found}")),

@@ -7,6 +7,7 @@ use super::index::{Index, is_segment_name};
 use super::message::Message;
 use super::path::Path;
 use super::value::Level;
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::ops::Range;
@@ -120,9 +121,7 @@ impl Editor {
     /// See [`EditError`]; the message is then unchanged.
     pub fn set_text(&mut self, path: &Path, text: &[u8]) -> Result<(), EditError> {
         self.set_with(path, |message| {
-            escape::encode(text, message.delimiters())
-                .map(|text| text.into_owned())
-                .map_err(EditError::Encode)
+            escape::encode(text, message.delimiters()).map(Cow::into_owned).map_err(EditError::Encode)
         })
     }
 
@@ -141,7 +140,7 @@ impl Editor {
         };
         self.set_with(path, |message| {
             escape::encode_some(value, message.delimiters(), escaped)
-                .map(|text| text.into_owned())
+                .map(Cow::into_owned)
                 .map_err(EditError::Encode)
         })
     }

@@ -74,6 +74,19 @@ pub fn decode<'a>(raw: &'a [u8], delimiters: &Delimiters) -> Cow<'a, [u8]> {
     Cow::Owned(text)
 }
 
+/// Where the first escape character stands that begins no sequence.
+pub(crate) fn first_lone(raw: &[u8], delimiters: &Delimiters) -> Option<usize> {
+    let escape = delimiters.escape?;
+    let mut from = 0;
+    while let Some(open) = delimiters.find(raw, escape, from) {
+        match delimiters.find(raw, escape, open + 1) {
+            Some(close) if is_sequence(&raw[open + 1..close]) => from = close + 1,
+            _ => return Some(open),
+        }
+    }
+    None
+}
+
 /// What may stand between two escape characters: a capital letter or a full stop, then letters, digits, `+`,
 /// `-`, `.`, and blanks in formatting commands (`.sp 3`).
 fn is_sequence(content: &[u8]) -> bool {

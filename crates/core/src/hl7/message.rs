@@ -107,7 +107,7 @@ impl<'a> Message<'a> {
 
     /// Segment number `i` of the message, from 0.
     pub fn at(&self, i: usize) -> Option<Segment<'a, '_>> {
-        (i < self.len()).then(|| Segment { message: self, at: i })
+        (i < self.len()).then_some(Segment { message: self, at: i })
     }
 
     /// All segments in order.

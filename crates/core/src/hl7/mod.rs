@@ -7,8 +7,10 @@
 mod ack;
 mod batch;
 mod charset;
+mod check;
 mod continuation;
 mod delimiters;
+mod diff;
 mod edit;
 mod error;
 mod escape;
@@ -29,8 +31,10 @@ pub use ack::{
 };
 pub use batch::{BatchCheck, BatchFault, answering_header, trailer};
 pub use charset::{CharacterSet, UnknownCharacterSet};
+pub use check::{Finding, MAX_FINDINGS, Severity, check};
 pub use continuation::{Continued, Style, continued, continues, join_added};
 pub use delimiters::{CR, Delimiters, LF, NULL, Width};
+pub use diff::{Difference, diff};
 pub use edit::{EditError, Editor};
 pub use error::{HeaderError, ParseError};
 pub use escape::{EncodeError, decode, display, encode};

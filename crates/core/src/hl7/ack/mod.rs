@@ -4,6 +4,7 @@ use super::escape;
 use super::message::Message;
 use super::path::Path;
 use super::version::Version;
+use std::borrow::Cow;
 use std::fmt;
 
 /// The acknowledgment codes of MSA-1 (HL7 table 0008).
@@ -415,7 +416,7 @@ fn encoded(text: &[u8], request: &Message) -> Vec<u8> {
     while let Err(error) = escape::encode(&text, request.delimiters()) {
         text[error.offset] = b' ';
     }
-    escape::encode(&text, request.delimiters()).map(|text| text.into_owned()).unwrap_or_default()
+    escape::encode(&text, request.delimiters()).map(Cow::into_owned).unwrap_or_default()
 }
 
 /// MSH-9 of the answer: `ACK` up to v2.2, with the event from v2.3 on, and the structure from v2.3.1 on.
