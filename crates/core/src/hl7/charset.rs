@@ -24,6 +24,38 @@ pub enum CharacterSet {
     Utf8,
 }
 
+/// HL7 table 0211, as far as we can read it.
+static NAMES: [(&[u8], CharacterSet); 22] = {
+    use CharacterSet::{Ascii, Latin1, Other, Utf8};
+    use Width::{LeadByte, Shifted, Single};
+    use encoding_rs as e;
+    [
+        (b"UNICODE UTF-8", Utf8),
+        (b"8859/1", Latin1),
+        (b"ASCII", Ascii),
+        (b"\"\"", Ascii),
+        (b"ISO IR6", Ascii),
+        (b"UNICODE", Utf8),
+        (b"8859/2", Other(e::ISO_8859_2, Single)),
+        (b"8859/3", Other(e::ISO_8859_3, Single)),
+        (b"8859/4", Other(e::ISO_8859_4, Single)),
+        (b"8859/5", Other(e::ISO_8859_5, Single)),
+        (b"8859/6", Other(e::ISO_8859_6, Single)),
+        (b"8859/7", Other(e::ISO_8859_7, Single)),
+        (b"8859/8", Other(e::ISO_8859_8, Single)),
+        (b"8859/9", Other(e::WINDOWS_1254, Single)),
+        (b"8859/15", Other(e::ISO_8859_15, Single)),
+        // JIS X 0201 has its katakana where Shift_JIS has them.
+        (b"ISO IR13", Other(e::SHIFT_JIS, Single)),
+        (b"ISO IR14", Other(e::SHIFT_JIS, Single)),
+        (b"ISO IR87", Other(e::ISO_2022_JP, Shifted)),
+        (b"GB 18030-2000", Other(e::GB18030, LeadByte)),
+        (b"BIG-5", Other(e::BIG5, LeadByte)),
+        (b"KS X 1001", Other(e::EUC_KR, LeadByte)),
+        (b"UTF-8", Utf8),
+    ]
+};
+
 /// MSH-18 names a set we cannot read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownCharacterSet {
@@ -64,29 +96,11 @@ impl CharacterSet {
     /// # Errors
     /// As [`of`](Self::of).
     pub fn from_name(name: &[u8]) -> Result<Self, UnknownCharacterSet> {
-        use CharacterSet::Other;
-        use encoding_rs as e;
-        Ok(match name.to_ascii_uppercase().as_slice() {
-            b"" | b"\"\"" | b"ASCII" | b"ISO IR6" => CharacterSet::Ascii,
-            b"8859/1" => CharacterSet::Latin1,
-            b"8859/2" => Other(e::ISO_8859_2, Width::Single),
-            b"8859/3" => Other(e::ISO_8859_3, Width::Single),
-            b"8859/4" => Other(e::ISO_8859_4, Width::Single),
-            b"8859/5" => Other(e::ISO_8859_5, Width::Single),
-            b"8859/6" => Other(e::ISO_8859_6, Width::Single),
-            b"8859/7" => Other(e::ISO_8859_7, Width::Single),
-            b"8859/8" => Other(e::ISO_8859_8, Width::Single),
-            b"8859/9" => Other(e::WINDOWS_1254, Width::Single),
-            b"8859/15" => Other(e::ISO_8859_15, Width::Single),
-            // JIS X 0201 has its katakana where Shift_JIS has them.
-            b"ISO IR13" | b"ISO IR14" => Other(e::SHIFT_JIS, Width::Single),
-            b"ISO IR87" => Other(e::ISO_2022_JP, Width::Shifted),
-            b"GB 18030-2000" => Other(e::GB18030, Width::LeadByte),
-            b"BIG-5" => Other(e::BIG5, Width::LeadByte),
-            b"KS X 1001" => Other(e::EUC_KR, Width::LeadByte),
-            b"UNICODE" | b"UNICODE UTF-8" => CharacterSet::Utf8,
-            _ => return Err(UnknownCharacterSet { name: name.to_vec() }),
-        })
+        if name.is_empty() {
+            return Ok(CharacterSet::Ascii);
+        }
+        let known = NAMES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+        known.map(|&(_, set)| set).ok_or_else(|| UnknownCharacterSet { name: name.to_vec() })
     }
 
     /// How characters of this set are made of bytes.

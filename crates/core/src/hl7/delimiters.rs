@@ -116,6 +116,21 @@ impl Delimiters {
             _ => Characters::new(tail, self.width).find(|&(_, b)| b == delimiter).map(|(i, _)| from + i),
         }
     }
+
+    /// The position of the first of two delimiters in `bytes`, as [`find`](Self::find).
+    #[inline]
+    pub(crate) fn find_either(&self, bytes: &[u8], a: Option<u8>, b: Option<u8>) -> Option<usize> {
+        // What is not defined is looked for as the other one, or as nothing at all.
+        let (a, b) = match (a, b) {
+            (Some(a), b) => (a, b.unwrap_or(a)),
+            (None, Some(b)) => (b, b),
+            (None, None) => return None,
+        };
+        match self.width {
+            Width::Single => bytes.iter().position(|&byte| byte == a || byte == b),
+            _ => Characters::new(bytes, self.width).find(|&(_, byte)| byte == a || byte == b).map(|(i, _)| i),
+        }
+    }
 }
 
 impl fmt::Display for Delimiters {

@@ -5,7 +5,8 @@ use super::delimiters::{CR, Characters, LF, Width};
 /// The positions of a message's segments and fields. It can be kept and used again, so that a loop over many
 /// messages allocates nothing ([`Message::parse_with`](super::Message::parse_with)).
 ///
-/// It takes 4 bytes a field and 8 a segment: at most 4 times the message, which is a message of separators only.
+/// It takes 4 bytes a field and 12 a segment: at most 8 times the message, and that only for a message of one-byte
+/// segments.
 #[derive(Debug, Clone, Default)]
 pub struct Index {
     /// Where each field ends, the segment's name counting as its field 0.
@@ -13,11 +14,19 @@ pub struct Index {
     pub(crate) segments: Vec<Entry>,
 }
 
-/// One segment: where it begins, and which of the `ends` is its first.
+/// One segment: where it begins, which of the `ends` is its first, and its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) start: u32,
     pub(crate) first: u32,
+    /// Its first four bytes; the fourth is 0 where a name of three ends there. Kept here so that looking for a
+    /// segment does not touch the message.
+    pub(crate) name: [u8; 4],
+}
+
+/// The name of an entry whose segment has this name of three.
+pub(crate) fn key(name: [u8; 3]) -> [u8; 4] {
+    [name[0], name[1], name[2], 0]
 }
 
 impl Index {
@@ -41,12 +50,15 @@ impl Index {
                     if byte == field {
                         scan.index.ends.push((start + at) as u32);
                     } else if byte == CR || byte == LF {
-                        scan.line_end((start + at) as u32, byte);
+                        let (at, count) = ((start + at) as u32, scan.index.ends.len() as u32 + 1);
+                        if scan.line_end(at, byte, count) {
+                            scan.index.ends.push(at);
+                        }
                     }
                 }
             }
         }
-        scan.close(bytes.len() as u32);
+        scan.finish();
     }
 
     /// The positions in `ends` that belong to segment `i`.
@@ -71,8 +83,8 @@ struct Scan<'a> {
 const BLOCK: usize = 64;
 
 impl Scan<'_> {
-    /// Goes over the bytes 64 at a time: a block is compared with the three bytes that matter, the result made
-    /// a mask with a bit a byte, and only its set bits are looked at.
+    /// Goes over the bytes 64 at a time: a block is compared with the three bytes that matter, the results made
+    /// masks with a bit a byte, and only the set bits are looked at.
     fn blocks(&mut self, start: usize) {
         let (blocks, rest) = self.bytes[start..].as_chunks::<BLOCK>();
         let mut base = start as u32;
@@ -87,37 +99,64 @@ impl Scan<'_> {
 
     #[inline(always)]
     fn block(&mut self, block: &[u8; BLOCK], base: u32) {
-        let mut mask = mask(block, self.field);
-        while mask != 0 {
-            let bit = mask.trailing_zeros();
-            mask &= mask - 1;
-            let byte = block[bit as usize % BLOCK];
-            if byte == self.field {
-                self.index.ends.push(base + bit);
-            } else {
-                self.line_end(base + bit, byte);
+        let mut lines = mask(block, |byte| (byte == CR) | (byte == LF));
+        let mut ends = mask(block, |byte| byte == self.field) | lines;
+        // Lines first: they are few, and which of them end a segment decides which bits stay.
+        while lines != 0 {
+            let bit = lines.trailing_zeros();
+            lines &= lines - 1;
+            let through = ends & (u64::MAX >> (63 - bit));
+            let count = self.index.ends.len() as u32 + through.count_ones();
+            if !self.line_end(base + bit, block[bit as usize % BLOCK], count) {
+                ends &= !(1 << bit);
             }
         }
-    }
-
-    /// A CR or LF at `at`. CR ends a segment, and so does LF in a message without CR; the LF of CRLF goes with
-    /// its CR; any other LF is data, unless a segment name and a field separator follow it.
-    #[inline]
-    fn line_end(&mut self, at: u32, byte: u8) {
-        let ends = byte == CR || self.lf_ends || at == self.start || self.segment_follows(at);
-        if ends {
-            self.close(at);
+        while ends != 0 {
+            self.index.ends.push(base + ends.trailing_zeros());
+            ends &= ends - 1;
         }
     }
 
-    fn close(&mut self, at: u32) {
-        // An empty segment (CR CR, or the LF of CRLF) is no segment.
+    /// A CR or LF at `at`, the `count`-th end so far; true if it ends a segment.
+    ///
+    /// CR does, and so does LF in a message without CR; the LF of CRLF goes with its CR; any other LF is data,
+    /// unless a segment name and a field separator follow it.
+    #[inline]
+    fn line_end(&mut self, at: u32, byte: u8, count: u32) -> bool {
+        if at == self.start {
+            // An empty segment (CR CR, or the LF of CRLF) is no segment.
+            self.start = at + 1;
+            return false;
+        }
+        let ends = byte == CR || self.lf_ends || self.segment_follows(at);
+        if ends {
+            self.close(at, count);
+        }
+        ends
+    }
+
+    fn close(&mut self, at: u32, count: u32) {
+        let mut name = [0; 4];
+        let segment = &self.bytes[self.start as usize..at as usize];
+        match segment.first_chunk::<4>() {
+            Some(chunk) => name = *chunk,
+            None => name[..segment.len()].copy_from_slice(segment),
+        }
+        if name[3] == self.field {
+            name[3] = 0;
+        }
+        self.index.segments.push(Entry { start: self.start, first: self.first, name });
+        self.first = count;
+        self.start = at + 1;
+    }
+
+    /// The segment that the end of the message ends.
+    fn finish(&mut self) {
+        let at = self.bytes.len() as u32;
         if at > self.start {
             self.index.ends.push(at);
-            self.index.segments.push(Entry { start: self.start, first: self.first });
-            self.first = self.index.ends.len() as u32;
+            self.close(at, 0);
         }
-        self.start = at + 1;
     }
 
     fn segment_follows(&self, at: u32) -> bool {
@@ -134,16 +173,16 @@ pub(crate) fn is_segment_name(name: &[u8]) -> bool {
         && [b, c].iter().all(|x| x.is_ascii_uppercase() || x.is_ascii_digit()))
 }
 
-/// One bit a byte: set where the byte is the field separator, CR or LF.
+/// One bit a byte: set where the byte is wanted.
 ///
 /// The compares turn into vector instructions; multiplying eight bytes of 0 or 1 by the constant gathers them in
 /// the top byte, the first byte's bit lowest.
 #[inline(always)]
-fn mask(block: &[u8; BLOCK], field: u8) -> u64 {
+fn mask(block: &[u8; BLOCK], wanted: impl Fn(u8) -> bool) -> u64 {
     const GATHER: u64 = 0x0102_0408_1020_4080;
     let mut hits = [0u8; BLOCK];
     for (hit, &byte) in hits.iter_mut().zip(block) {
-        *hit = u8::from((byte == field) | (byte == CR) | (byte == LF));
+        *hit = u8::from(wanted(byte));
     }
     let (words, _) = hits.as_chunks::<8>();
     words
@@ -180,7 +219,7 @@ mod tests {
             for byte in [b'|', CR, LF] {
                 let mut block = [b'x'; BLOCK];
                 block[i] = byte;
-                assert_eq!(mask(&block, b'|'), 1 << i);
+                assert_eq!(mask(&block, |b| b == b'|' || b == CR || b == LF), 1 << i);
             }
         }
     }

@@ -3,9 +3,10 @@
 use super::charset::CharacterSet;
 use super::delimiters::{Delimiters, Width};
 use super::error::ParseError;
-use super::index::Index;
+use super::index::{Index, key};
 use super::path::{Path, is_header};
 use super::value::{Level, Value};
+use std::ops::Range;
 
 const UTF8_BOM: &[u8] = b"\xEF\xBB\xBF";
 
@@ -107,26 +108,32 @@ impl<'a> Message<'a> {
 
     /// Segment number `i` of the message, from 0.
     pub fn at(&self, i: usize) -> Option<Segment<'a, '_>> {
-        (i < self.len()).then_some(Segment { message: self, at: i })
+        (i < self.len()).then(|| Segment::new(self, i))
     }
 
     /// All segments in order.
     pub fn segments(
         &self,
     ) -> impl DoubleEndedIterator<Item = Segment<'a, '_>> + ExactSizeIterator + use<'a, '_> {
-        (0..self.len()).map(|at| Segment { message: self, at })
+        (0..self.len()).map(|at| Segment::new(self, at))
     }
 
     /// All segments of that name in order.
     pub fn named(&self, name: [u8; 3]) -> impl Iterator<Item = Segment<'a, '_>> + use<'a, '_> {
-        self.segments().filter(move |segment| segment.name() == name)
+        self.places(name).map(|at| Segment::new(self, at))
+    }
+
+    fn places(&self, name: [u8; 3]) -> impl Iterator<Item = usize> + use<'_, 'a> {
+        let key = key(name);
+        let entries = self.index.segments.iter().enumerate();
+        entries.filter(move |(_, entry)| entry.name == key).map(|(at, _)| at)
     }
 
     /// The value at `path`, absent if the message has no such place. Indexes left out mean the first.
     pub fn get(&self, path: &Path) -> Value<'a> {
         let nth = path.occurrence.unwrap_or(1) as usize - 1;
-        match self.named(path.segment).nth(nth) {
-            Some(segment) => segment.get(path),
+        match self.places(path.segment).nth(nth) {
+            Some(at) => Segment::new(self, at).get(path),
             None => Value::new(None, path.level(), self.delimiters),
         }
     }
@@ -168,13 +175,29 @@ impl<'a> Message<'a> {
 pub struct Segment<'a, 'm> {
     message: &'m Message<'a>,
     at: usize,
+    /// Where it begins, and where each of its fields ends, the name counting as field 0.
+    start: u32,
+    ends: &'m [u32],
+    /// MSH, FHS or BHS: field 1 is the separator itself.
+    header: bool,
 }
 
 impl<'a, 'm> Segment<'a, 'm> {
+    fn new(message: &'m Message<'a>, at: usize) -> Self {
+        let entry = &message.index.segments[at];
+        let header = entry.name[3] == 0 && is_header(&entry.name[..3]);
+        Segment {
+            message,
+            at,
+            start: entry.start,
+            ends: &message.index.ends[message.index.range(at)],
+            header,
+        }
+    }
+
     /// The segment's name: what stands before its first field separator.
     pub fn name(&self) -> &'a [u8] {
-        let entry = self.message.index.segments[self.at];
-        &self.message.bytes[entry.start as usize..self.message.index.ends[entry.first as usize] as usize]
+        &self.message.bytes[self.start as usize..self.ends[0] as usize]
     }
 
     /// The segment's number in its message, from 0.
@@ -184,7 +207,7 @@ impl<'a, 'm> Segment<'a, 'm> {
 
     /// Where the segment begins in its message.
     pub fn offset(&self) -> usize {
-        self.message.index.segments[self.at].start as usize
+        self.start as usize
     }
 
     /// The segment's bytes without its terminator.
@@ -193,44 +216,43 @@ impl<'a, 'm> Segment<'a, 'm> {
     }
 
     /// Where the segment's bytes stand in its message.
-    pub fn span(&self) -> std::ops::Range<usize> {
-        let range = self.message.index.range(self.at);
-        self.offset()..self.message.index.ends[range.end - 1] as usize
+    pub fn span(&self) -> Range<usize> {
+        self.offset()..self.ends[self.ends.len() - 1] as usize
     }
 
     /// MSH, FHS or BHS: field 1 is the separator itself.
     pub fn is_header(&self) -> bool {
-        is_header(self.name())
+        self.header
     }
 
     /// The number of the segment's last field.
     pub fn field_count(&self) -> usize {
-        let separators = self.message.index.range(self.at).len() - 1;
-        separators + usize::from(self.is_header() && separators > 0)
+        let separators = self.ends.len() - 1;
+        separators + usize::from(self.header && separators > 0)
     }
 
     /// Field `n`, from 1, with all its repetitions. Field 0 is the segment's name.
+    #[inline]
     pub fn field(&self, n: usize) -> Value<'a> {
-        let delimiters = self.message.delimiters;
-        let level = if self.is_header() && n <= 2 { Level::Literal } else { Level::Field };
-        Value::new(self.field_span(n).map(|span| &self.message.bytes[span]), level, delimiters)
+        let level = if self.header && n <= 2 { Level::Literal } else { Level::Field };
+        let raw = self.field_span(n).map(|span| &self.message.bytes[span]);
+        Value::new(raw, level, self.message.delimiters)
     }
 
     /// Where field `n` stands in the message.
-    pub fn field_span(&self, n: usize) -> Option<std::ops::Range<usize>> {
-        let range = self.message.index.range(self.at);
-        let ends = &self.message.index.ends[range];
-        let slot = match (self.is_header(), n) {
+    #[inline]
+    pub fn field_span(&self, n: usize) -> Option<Range<usize>> {
+        let slot = match (self.header, n) {
             (true, 1) => {
                 // The separator stands where the name ends, unless the segment ends there.
-                let at = ends[0] as usize;
-                return (ends.len() > 1).then_some(at..at + 1);
+                let at = self.ends[0] as usize;
+                return (self.ends.len() > 1).then_some(at..at + 1);
             }
             (true, 2..) => n - 1,
             _ => n,
         };
-        let end = *ends.get(slot)? as usize;
-        let start = if slot == 0 { self.offset() } else { ends[slot - 1] as usize + 1 };
+        let end = *self.ends.get(slot)? as usize;
+        let start = if slot == 0 { self.offset() } else { self.ends[slot - 1] as usize + 1 };
         Some(start..end)
     }
 
@@ -245,7 +267,12 @@ impl<'a, 'm> Segment<'a, 'm> {
         let Some(n) = path.field else {
             return Value::new(Some(self.raw()), Level::Segment, self.message.delimiters);
         };
-        inner(self.field(n as usize).repetition(path.repetition.unwrap_or(1) as usize), path)
+        let field = self.field(n as usize);
+        match (path.repetition, path.component) {
+            // The first repetition's components are found without looking for its end.
+            (None | Some(1), Some(_)) => inner(field, path),
+            (repetition, _) => inner(field.repetition(repetition.unwrap_or(1) as usize), path),
+        }
     }
 
     fn get_all(&self, path: &Path) -> impl Iterator<Item = Value<'a>> + use<'a, 'm> {

@@ -103,10 +103,9 @@ impl<'a> Value<'a> {
 
     /// The components of a repetition; of a field, those of its first repetition.
     pub fn components(&self) -> Parts<'a> {
-        match self.level {
-            Level::Field => self.repetition(1).components(),
-            _ => self.parts(Level::Component, self.delimiters.component),
-        }
+        let parts = self.parts(Level::Component, self.delimiters.component);
+        let stop = if self.level == Level::Field { self.delimiters.repetition } else { None };
+        Parts { stop, ..parts }
     }
 
     /// The subcomponents of a component; of a higher level, those of its first component.
@@ -135,7 +134,7 @@ impl<'a> Value<'a> {
     fn parts(&self, level: Level, delimiter: Option<u8>) -> Parts<'a> {
         // At its own level or below, a value is its own single part.
         let (level, delimiter) = if self.level < level { (level, delimiter) } else { (self.level, None) };
-        Parts { rest: self.raw, level, delimiter, delimiters: self.delimiters }
+        Parts { rest: self.raw, level, delimiter, stop: None, delimiters: self.delimiters }
     }
 }
 
@@ -153,6 +152,8 @@ pub struct Parts<'a> {
     rest: Option<&'a [u8]>,
     level: Level,
     delimiter: Option<u8>,
+    /// The delimiter of a higher level, at which the parts end.
+    stop: Option<u8>,
     delimiters: Delimiters,
 }
 
@@ -162,16 +163,12 @@ impl<'a> Iterator for Parts<'a> {
     #[inline]
     fn next(&mut self) -> Option<Value<'a>> {
         let rest = self.rest?;
-        let end = self.delimiter.and_then(|delimiter| self.delimiters.find(rest, delimiter, 0));
-        let part = match end {
-            Some(end) => {
-                self.rest = rest.get(end + 1..);
-                &rest[..end]
-            }
-            None => {
-                self.rest = None;
-                rest
-            }
+        let found = self.delimiters.find_either(rest, self.delimiter, self.stop);
+        let part = &rest[..found.unwrap_or(rest.len())];
+        // At the delimiter the next part begins; at the stop, or at the end, there is none.
+        self.rest = match found {
+            Some(end) if Some(rest[end]) == self.delimiter => rest.get(end + 1..),
+            _ => None,
         };
         Some(Value { raw: Some(part), level: self.level, delimiters: self.delimiters })
     }
