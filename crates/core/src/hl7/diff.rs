@@ -10,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference<'a, 'b> {
     /// The value at a place; absent on one side where it has no such place. The path counts segments as the
-    /// first message has them.
+    /// first message has them; without an index it is the first.
     Value {
         /// The place.
         path: Path,
@@ -70,7 +70,7 @@ fn numbered<'a, 'm>(message: &'m Message<'a>) -> Vec<Numbered<'a, 'm>> {
         .map(|segment| {
             let count = seen.entry(segment.name()).or_insert(0u32);
             *count += 1;
-            let occurrence = Some(*count);
+            let occurrence = (*count > 1).then_some(*count);
             let path = <[u8; 3]>::try_from(segment.name()).ok();
             let path = path.map(|name| Path { occurrence, ..Path::segment(name) });
             Numbered { segment, raw: segment.raw(), path }
@@ -193,13 +193,13 @@ mod tests {
     fn the_smallest_part_that_differs() {
         for (left, right, expected) in [
             ("PID|1\r", "PID|1\r", vec![]),
-            ("PID|1||a^b\r", "PID|1||a^c\r", vec!["PID[1]-3.2 b c"]),
-            ("PID|1||a^b&c\r", "PID|1||a^b&d\r", vec!["PID[1]-3.2.2 c d"]),
-            ("PID|1||a~b\r", "PID|1||a~c^d\r", vec!["PID[1]-3[2].1 b c", "PID[1]-3[2].2 - d"]),
-            ("PID|1||a\r", "PID|1||a^b\r", vec!["PID[1]-3.2 - b"]),
-            ("PID|1|x\r", "PID|1\r", vec!["PID[1]-2 x -"]),
-            ("PID|1|\r", "PID|1|\"\"\r", vec!["PID[1]-2  \"\""]),
-            ("PID|1|\r", "PID|1\r", vec!["PID[1]-2  -"]),
+            ("PID|1||a^b\r", "PID|1||a^c\r", vec!["PID-3.2 b c"]),
+            ("PID|1||a^b&c\r", "PID|1||a^b&d\r", vec!["PID-3.2.2 c d"]),
+            ("PID|1||a~b\r", "PID|1||a~c^d\r", vec!["PID-3[2].1 b c", "PID-3[2].2 - d"]),
+            ("PID|1||a\r", "PID|1||a^b\r", vec!["PID-3.2 - b"]),
+            ("PID|1|x\r", "PID|1\r", vec!["PID-2 x -"]),
+            ("PID|1|\r", "PID|1|\"\"\r", vec!["PID-2  \"\""]),
+            ("PID|1|\r", "PID|1\r", vec!["PID-2  -"]),
         ] {
             assert_eq!(differences(left, right), expected, "{left} {right}");
         }
@@ -209,11 +209,11 @@ mod tests {
     fn segments_are_aligned() {
         assert_eq!(
             differences("OBX|1|a\rOBX|2|b\rOBX|3|c\r", "OBX|1|a\rOBX|3|c\rNTE|1\r"),
-            ["- OBX[2] OBX|2|b", "+ NTE[1] NTE|1"]
+            ["- OBX[2] OBX|2|b", "+ NTE NTE|1"]
         );
         assert_eq!(
             differences("PID|1\rOBX|1|a\rOBX|2|b\r", "PID|1\rZZZ|1\rOBX|1|x\rOBX|2|y\r"),
-            ["+ ZZZ[1] ZZZ|1", "OBX[1]-2 a x", "OBX[2]-2 b y"]
+            ["+ ZZZ ZZZ|1", "OBX-2 a x", "OBX[2]-2 b y"]
         );
     }
 

@@ -160,6 +160,11 @@ impl Splitter {
         self.finished = true;
     }
 
+    /// The stream has ended and all its items were given out.
+    pub fn is_finished(&self) -> bool {
+        self.failed || (self.finished && self.start == self.buffer.len())
+    }
+
     /// The next complete item; none if more bytes are needed, or the stream has ended.
     ///
     /// # Errors

@@ -199,6 +199,27 @@ impl ErrorCode {
         }
     }
 
+    /// The code of that number.
+    pub fn from_number(number: u16) -> Option<ErrorCode> {
+        use ErrorCode::*;
+        let all = [
+            MessageAccepted,
+            SegmentSequenceError,
+            RequiredFieldMissing,
+            DataTypeError,
+            TableValueNotFound,
+            UnsupportedMessageType,
+            UnsupportedEventCode,
+            UnsupportedProcessingId,
+            UnsupportedVersionId,
+            UnknownKeyIdentifier,
+            DuplicateKeyIdentifier,
+            ApplicationRecordLocked,
+            ApplicationInternalError,
+        ];
+        all.into_iter().find(|&code| code as u16 == number)
+    }
+
     fn severity(self) -> &'static [u8] {
         if self == ErrorCode::MessageAccepted { b"I" } else { b"E" }
     }
