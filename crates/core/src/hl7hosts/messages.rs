@@ -24,16 +24,16 @@ pub(super) struct MessageItem {
 impl MessageRule {
     pub(super) fn parse(items: &[&[u8]], matching: Matching) -> Result<MessageRule, Fault> {
         let Some((&first, rest)) = items.split_first() else { return Ok(MessageRule::All) };
-        let (make, first): (fn(Vec<MessageItem>) -> MessageRule, &[u8]) = match first {
-            [b'-', item @ ..] => (MessageRule::AllBut, item),
-            [b'+', item @ ..] => (MessageRule::Only, item),
-            item => (MessageRule::Only, item),
+        let (all_but, first) = match first {
+            [b'-', item @ ..] => (true, item),
+            [b'+', item @ ..] => (false, item),
+            item => (false, item),
         };
-        std::iter::once(first)
+        let items = std::iter::once(first)
             .chain(rest.iter().copied())
             .map(|item| MessageItem::parse(item, matching))
-            .collect::<Result<Vec<_>, _>>()
-            .map(make)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(if all_but { MessageRule::AllBut(items) } else { MessageRule::Only(items) })
     }
 
     pub(super) fn allows(&self, message_type: &[u8], event: &[u8]) -> bool {
