@@ -1,8 +1,8 @@
 //! Writing a file so that a power cut leaves the old one or the new one, never a part.
 //!
-//! A file is staged under the temporary name `.NAME.tmp` beside its place, synced, renamed, and the directory synced
-//! (`interfaces.md` section 8). [`write`] does all of it; [`stage`] and [`Staged::publish`] are the steps, for a
-//! caller that writes several files and syncs their directory once ([`write_group`]).
+//! A file is staged under the temporary name `.NAME.tmp` beside its place, synced, renamed, and the directory synced.
+//! [`write()`] does all of it; [`stage`] and [`Staged::publish`] are the steps, for a caller that writes several files
+//! and syncs their directory once ([`write_group`]).
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -90,10 +90,10 @@ pub fn write<F: FileOps>(files: &F, path: &Path, bytes: &[u8]) -> Result<(), Dur
     sync_directory(files, path)
 }
 
-/// Writes `bytes` to `path` like [`write`], but never replaces a file.
+/// Writes `bytes` to `path` like [`write()`], but never replaces a file.
 ///
 /// # Errors
-/// As [`write`]; [`DurableError::is_taken`] when `path` exists.
+/// As [`write()`]; [`DurableError::is_taken`] when `path` exists.
 pub fn write_new<F: FileOps>(files: &F, path: &Path, bytes: &[u8]) -> Result<(), DurableError> {
     stage(files, path, bytes)?.publish_new()?;
     sync_directory(files, path)

@@ -1,7 +1,7 @@
 //! Locks that die with their owner: flock(2) on a file that says who holds it.
 //!
 //! "The file exists" is never the lock. The kernel gives the lock up when its owner ends, however it ends, so a file
-//! left behind by a crash or a power cut locks nobody out (`interfaces.md` section 8, "run lock").
+//! left behind by a crash or a power cut locks nobody out.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};

@@ -1,4 +1,4 @@
-//! SERVICE and SERVICE%HOST: where a program listens or connects (`interfaces.md` section 1).
+//! SERVICE and SERVICE%HOST: where a program listens or connects.
 //!
 //! SERVICE is a name of services(5) or a number. A look-up may wait for a name server as long as resolv.conf(5) lets
 //! it: do it at the start or on a thread of its own, never in an event loop.

@@ -1,6 +1,6 @@
 //! Where a site keeps its files, and what it wrote into the two that many programs read: `admin` and `carevue`.
 //!
-//! Everything moves with `PG_HOME`; nothing is compiled in that a site must change (`interfaces.md` section 1).
+//! Everything moves with `PG_HOME`; nothing is compiled in that a site must change.
 
 use std::ffi::OsString;
 use std::fmt;

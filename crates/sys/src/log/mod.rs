@@ -1,4 +1,4 @@
-//! Where a program's diagnostics go (`interfaces.md` section 1, "Logging").
+//! Where a program's diagnostics go.
 //!
 //! Standard error when it is a terminal or the program stays in the foreground, else syslog; `--log FILE` names a
 //! file instead, opened again on SIGHUP. `RUST_LOG` filters. Programs write through the `log` crate, and never put the

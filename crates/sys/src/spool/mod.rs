@@ -1,4 +1,4 @@
-//! Spool directories: one message a file, in the order of their names (`interfaces.md` section 8).
+//! Spool directories: one message a file, in the order of their names.
 //!
 //! | name | state | who moves it on |
 //! |---|---|---|
