@@ -1,0 +1,41 @@
+//! Manual pages and programs agree: each option of a program has its place in its page, and the other way round.
+
+use crate::support::top;
+
+/// The options that a page documents: what stands behind `.It Fl` and `Fl` in it.
+fn documented(page: &str) -> Vec<String> {
+    page.lines()
+        .filter(|line| line.starts_with(".It Fl"))
+        .flat_map(|line| line.split(" Fl ").skip(1).map(str::to_string).collect::<Vec<_>>())
+        .map(|option| option.split([' ', ',']).next().unwrap_or("").replace("\\-", "-"))
+        .collect()
+}
+
+fn agree(command: &clap::Command, page: &str) {
+    let documented = documented(page);
+    let mut known = Vec::new();
+    let commands = std::iter::once(command).chain(command.get_subcommands());
+    for command in commands {
+        for argument in command.get_arguments().filter(|argument| !argument.is_positional()) {
+            let names = argument.get_short().map(String::from).into_iter();
+            let names = names.chain(argument.get_long().map(|long| format!("-{long}")));
+            for name in names {
+                let place = format!("{} -{name}", command.get_name());
+                assert!(documented.contains(&name), "{place} is not in the manual page: {documented:?}");
+                known.push(name);
+            }
+        }
+        let section = format!(".Ss Nm Cm {}\n", command.get_name());
+        assert!(command.get_name() == "hl7" || page.contains(&section), "no section {section:?}");
+    }
+    for option in documented {
+        let own = ["h", "-help", "V", "-version"].contains(&option.as_str());
+        assert!(own || known.contains(&option), "-{option} is in the manual page only");
+    }
+}
+
+#[test]
+fn hl7() {
+    let page = std::fs::read_to_string(top().join("man/man1/hl7.1")).unwrap();
+    agree(&protogen_hl7::command(), &page);
+}

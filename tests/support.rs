@@ -1,0 +1,46 @@
+//! What several programs' tests need.
+
+use protogen_testkit::TestCommand;
+use std::path::{Path, PathBuf};
+
+/// The checkout's top.
+pub fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file of `tests/data`.
+pub fn data(name: &str) -> PathBuf {
+    top().join("tests/data").join(name)
+}
+
+/// The `hl7` program.
+pub fn hl7() -> TestCommand {
+    TestCommand::new(env!("CARGO_BIN_EXE_hl7"))
+}
+
+/// All files of a directory that end in `.hl7`, sorted.
+pub fn samples(directory: &Path) -> Vec<PathBuf> {
+    let entries = directory.read_dir().unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "hl7"));
+    files.sort();
+    assert!(!files.is_empty(), "{} has no .hl7 files", directory.display());
+    files
+}
+
+/// Our own samples, and the real messages beside the checkout where that folder is there.
+pub fn all_samples() -> Vec<PathBuf> {
+    let mut files = samples(&data("hl7"));
+    let corpus = top().join("../shared/corpus");
+    if corpus.is_dir() {
+        files.extend(samples(&corpus));
+    }
+    files
+}
+
+/// The Python of the test peers, which `scripts/test` sets up.
+pub fn python() -> TestCommand {
+    let python = top().join("tests/peers/.venv/bin/python");
+    assert!(python.exists(), "{} is missing: scripts/test installs the test peers", python.display());
+    TestCommand::new(python)
+}
