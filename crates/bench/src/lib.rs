@@ -1,1 +1,3 @@
-//! Benchmarks, side by side with other engines and libraries.
+//! Benchmarks, side by side with other engines and libraries, and the table that `scripts/bench` prints of them.
+
+pub mod report;

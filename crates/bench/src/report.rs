@@ -1,0 +1,167 @@
+//! The table of benchmark rows and their targets.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+/// What a row must reach.
+#[derive(Debug, Clone, Copy)]
+pub enum Target {
+    /// So many bytes a second.
+    BytesPerSecond(f64),
+    /// So many times as fast as another benchmark of the same run.
+    Times(f64, &'static str),
+}
+
+/// The rows that have a target. A benchmark without one is printed, and judged by no one.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("hl7/parse-oru/index-10-fields", Target::BytesPerSecond(2e9)),
+    ("hl7/parse-oru/index-10-fields", Target::Times(10.0, "hl7/parse-oru/hl7-parser-10-fields")),
+    ("hl7/parse-oru/index-10-fields", Target::Times(10.0, "hl7/parse-oru/rust-hl7-10-fields")),
+    ("hl7/parse-oru/index-10-fields", Target::Times(10.0, "hl7/parse-oru/hl7-2-10-fields")),
+    ("hl7/parse-adt/index-10-fields", Target::Times(10.0, "hl7/parse-adt/hl7-2-10-fields")),
+];
+
+/// One benchmark: its median time, and the bytes it handles in it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measured {
+    /// Nanoseconds an iteration.
+    pub nanoseconds: f64,
+    /// Bytes an iteration, if it counts them.
+    pub bytes: Option<f64>,
+}
+
+impl Measured {
+    fn bytes_per_second(&self) -> Option<f64> {
+        self.bytes.map(|bytes| bytes / self.nanoseconds * 1e9)
+    }
+}
+
+/// Reads the results that criterion left in `target/criterion`.
+///
+/// # Errors
+/// When a file cannot be read, or none is there.
+pub fn read(directory: &Path) -> io::Result<BTreeMap<String, Measured>> {
+    let mut measured = BTreeMap::new();
+    let mut directories = vec![directory.to_path_buf()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(&directory)? {
+            let path = entry?.path();
+            if path.is_dir() && path.file_name().is_some_and(|name| name == "new") {
+                measured.extend(read_one(&path)?);
+            } else if path.is_dir() {
+                directories.push(path);
+            }
+        }
+    }
+    match measured.is_empty() {
+        true => Err(io::Error::other("no results, run scripts/bench")),
+        false => Ok(measured),
+    }
+}
+
+fn read_one(directory: &Path) -> io::Result<Option<(String, Measured)>> {
+    let json = |name: &str| -> io::Result<serde_json::Value> {
+        Ok(serde_json::from_slice(&std::fs::read(directory.join(name))?)?)
+    };
+    let (about, estimates) = (json("benchmark.json")?, json("estimates.json")?);
+    let name = about["full_id"].as_str();
+    let nanoseconds = estimates["median"]["point_estimate"].as_f64();
+    let bytes = about["throughput"]["Bytes"].as_f64();
+    Ok(name.zip(nanoseconds).map(|(name, nanoseconds)| (name.to_string(), Measured { nanoseconds, bytes })))
+}
+
+/// The table, ready to be printed.
+#[derive(Debug)]
+pub struct Table {
+    lines: Vec<String>,
+    holds: bool,
+}
+
+impl Table {
+    /// Judges what was measured.
+    pub fn of(measured: &BTreeMap<String, Measured>) -> Table {
+        let mut table = Table {
+            lines: vec![format!("{:<44} {:>12} {:>12}  target", "benchmark", "time", "bytes/s")],
+            holds: true,
+        };
+        for (name, result) in measured {
+            let mut verdicts = Vec::new();
+            for (_, target) in TARGETS.iter().filter(|(row, _)| row == name) {
+                let (text, holds) = judge(*result, *target, measured);
+                table.holds &= holds;
+                verdicts.push(format!("{text} {}", if holds { "ok" } else { "BELOW" }));
+            }
+            let rate =
+                result.bytes_per_second().map_or(String::new(), |rate| format!("{:.3} GB/s", rate / 1e9));
+            let time = time(result.nanoseconds);
+            table.lines.push(format!("{name:<44} {time:>12} {rate:>12}  {}", verdicts.join(", ")));
+        }
+        table
+    }
+
+    /// Every row that was measured reaches its target.
+    pub fn holds(&self) -> bool {
+        self.holds
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lines.iter().try_for_each(|line| writeln!(f, "{}", line.trim_end()))
+    }
+}
+
+fn judge(result: Measured, target: Target, measured: &BTreeMap<String, Measured>) -> (String, bool) {
+    match target {
+        Target::BytesPerSecond(least) => {
+            let rate = result.bytes_per_second().unwrap_or(0.0);
+            (format!(">= {:.2} GB/s", least / 1e9), rate >= least)
+        }
+        Target::Times(least, other) => match measured.get(other) {
+            Some(other_result) => {
+                let times = other_result.nanoseconds / result.nanoseconds;
+                (format!("{times:.1} x {other} (>= {least})"), times >= least)
+            }
+            None => (format!("{other} was not measured"), false),
+        },
+    }
+}
+
+fn time(nanoseconds: f64) -> String {
+    match nanoseconds {
+        n if n < 1e3 => format!("{n:.0} ns"),
+        n if n < 1e6 => format!("{:.2} us", n / 1e3),
+        n => format!("{:.2} ms", n / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(ours: f64) -> BTreeMap<String, Measured> {
+        let names = TARGETS.iter().flat_map(|(row, target)| match target {
+            Target::Times(_, other) => vec![*row, other],
+            Target::BytesPerSecond(_) => vec![*row],
+        });
+        let own = |name: &str| TARGETS.iter().any(|(row, _)| *row == name);
+        names
+            .map(|name| {
+                let nanoseconds = if own(name) { ours } else { 40_000.0 };
+                (name.to_string(), Measured { nanoseconds, bytes: Some(1620.0) })
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_row_below_its_target_fails_the_table() {
+        assert!(Table::of(&measured(700.0)).holds());
+        let slow = Table::of(&measured(900.0));
+        assert!(!slow.holds() && slow.to_string().contains(">= 2.00 GB/s BELOW"), "{slow}");
+        let mut missing = measured(700.0);
+        missing.remove("hl7/parse-oru/rust-hl7-10-fields");
+        assert!(!Table::of(&missing).holds());
+    }
+}

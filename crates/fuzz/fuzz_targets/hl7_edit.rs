@@ -1,0 +1,34 @@
+//! Any message, any place, any value: what is set is read back, and nothing else moves.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use protogen_core::hl7::*;
+
+fuzz_target!(|input: (&[u8], u8, u8, u8, u8, u8, &[u8])| {
+    let (bytes, segment, field, repetition, component, subcomponent, value) = input;
+    let Ok(mut editor) = Editor::new(bytes.to_vec()) else { return };
+    let Ok(message) = editor.message() else { return };
+    let at = usize::from(segment) % message.len();
+    let name = message.at(at).expect("within").name();
+    let Ok(name) = <[u8; 3]>::try_from(name) else { return };
+    let mut path = Path::segment(name).field(u32::from(field).max(1)).component(u32::from(component % 9).max(1));
+    path.repetition = Some(u32::from(repetition % 9).max(1));
+    path.subcomponent = Some(u32::from(subcomponent % 9).max(1));
+    let count = message.len();
+    let width = message.delimiters().width;
+    let before = editor.bytes().to_vec();
+    if editor.set_text(&path, value).is_err() {
+        assert_eq!(editor.bytes(), before);
+        return;
+    }
+    let message = editor.message().expect("an edited message is a message");
+    // A value written to MSH-18 may change how the bytes are read; a broken character takes its neighbour along.
+    let reads_alike = message.delimiters().width == Width::Single && width == Width::Single;
+    if reads_alike {
+        assert_eq!(message.len(), count);
+        assert_eq!(message.get(&path).text(), value);
+    }
+    drop(editor.insert_segment(at, value));
+    drop(editor.remove_segment(at));
+    assert!(editor.message().is_ok());
+});
