@@ -7,10 +7,10 @@ use protogen_sys::lock::LockError;
 use protogen_sys::pid_file::PidFile;
 use protogen_testkit::{Daemon, Dir, TestCommand, pty::Pty};
 
-use super::served;
+use super::SERVED;
 
 fn command(dir: &Dir, kind: &str) -> TestCommand {
-    TestCommand::new(served()).args([kind, "pid", "log"]).in_dir(dir.path())
+    TestCommand::new(SERVED).args([kind, "pid", "log"]).in_dir(dir.path())
 }
 
 fn is_alive(pid: i32) -> bool {
@@ -137,7 +137,7 @@ fn the_terminal_is_left_without_a_fork() {
     ] {
         let mut child = std::process::Command::new("setsid")
             .args(["-c", "-w", "sh", "-c", script])
-            .arg(served())
+            .arg(SERVED)
             .current_dir(dir.path())
             .stdin(pty.slave().unwrap())
             .stdout(pty.slave().unwrap())
