@@ -59,6 +59,17 @@ fn the_startup_process_prints_the_servers_pid_and_nothing_else() {
 }
 
 #[test]
+fn a_server_that_forked_tells_the_service_manager_who_it_is() {
+    let dir = Dir::new();
+    let mut server = Daemon::start(&command(&dir, "daemon"));
+    assert_eq!(dir.text("pid"), format!("{}\n", server.pid()));
+    assert!(server.terminate().success());
+    let mut again = Daemon::start(&command(&dir, "daemon"));
+    again.kill_9();
+    assert!(!is_alive(again.pid()));
+}
+
+#[test]
 fn a_server_that_cannot_start_is_reported_by_the_startup_process() {
     let dir = Dir::new();
     let failed = command(&dir, "daemon").arg("fail").run();
