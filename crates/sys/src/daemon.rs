@@ -203,9 +203,9 @@ impl Readiness {
     /// # Errors
     /// When the startup process is gone (it was killed, or gave up) or `/dev/null` cannot be opened.
     pub fn ready(mut self) -> io::Result<()> {
-        let null = dev_null()?;
-        self.writer.write_all(READY)?;
-        dup2_stderr(&null).map_err(io::Error::from)
+        // First the streams: a caller that reads standard error to its end must not wait for the server.
+        dup2_stderr(dev_null()?)?;
+        self.writer.write_all(READY)
     }
 
     /// The server cannot serve, for this reason; the startup process prints it and ends with this status. At most

@@ -51,10 +51,10 @@ impl DurableError {
         matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 
-    /// Whether something of that name was in the way of a file that must be new.
+    /// Whether something of that name, or somebody who is writing it, was in the way of a file that must be new.
     #[must_use]
     pub fn is_taken(&self) -> bool {
-        self.step == Step::Rename && self.source.kind() == io::ErrorKind::AlreadyExists
+        matches!(self.step, Step::Create | Step::Rename) && self.source.kind() == io::ErrorKind::AlreadyExists
     }
 }
 
@@ -90,12 +90,14 @@ pub fn write<F: FileOps>(files: &F, path: &Path, bytes: &[u8]) -> Result<(), Dur
     sync_directory(files, path)
 }
 
-/// Writes `bytes` to `path` like [`write()`], but never replaces a file.
+/// Writes `bytes` to `path` like [`write()`], but never replaces a file, and leaves the temporary file of another writer
+/// alone: several may try the same name at once, and one succeeds.
 ///
 /// # Errors
-/// As [`write()`]; [`DurableError::is_taken`] when `path` exists.
+/// As [`write()`]; [`DurableError::is_taken`] when `path` or its temporary file exists.
 pub fn write_new<F: FileOps>(files: &F, path: &Path, bytes: &[u8]) -> Result<(), DurableError> {
-    stage(files, path, bytes)?.publish_new()?;
+    let staged = stage_as(files, path, Leftover::Respect, |file| files.write_at(file, bytes, 0))?;
+    staged.publish_new()?;
     sync_directory(files, path)
 }
 
@@ -147,12 +149,30 @@ pub fn stage_with<'f, F: FileOps>(
     path: &Path,
     fill: impl FnOnce(&F::File) -> io::Result<()>,
 ) -> Result<Staged<'f, F>, DurableError> {
+    stage_as(files, path, Leftover::Replace, fill)
+}
+
+/// What to do about a temporary file that is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leftover {
+    /// This is the only writer of the name: a crash left it.
+    Replace,
+    /// Another writer may be at it: taking it away would put half of his file in place.
+    Respect,
+}
+
+fn stage_as<'f, F: FileOps>(
+    files: &'f F,
+    path: &Path,
+    leftover: Leftover,
+    fill: impl FnOnce(&F::File) -> io::Result<()>,
+) -> Result<Staged<'f, F>, DurableError> {
     let name = path.file_name().ok_or_else(|| refused(path, "a directory was named"))?;
     let temporary = directory_of(path).join(temporary_name(name));
     let failed = |step, source| DurableError { path: path.to_owned(), step, source };
 
     let file = match files.create(&temporary) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && leftover == Leftover::Replace => {
             files.remove(&temporary).and_then(|()| files.create(&temporary))
         }
         other => other,

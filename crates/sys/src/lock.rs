@@ -17,7 +17,7 @@ use jiff::Timestamp;
 pub const RUN_LOCK: &str = ".run.lock";
 
 /// How often a lock is tried again when its file was replaced or somebody looked at it at that moment.
-const ATTEMPTS: u32 = 50;
+const ATTEMPTS: u32 = 250;
 const PAUSE: Duration = Duration::from_millis(2);
 /// The most that is read of a lock file, in bytes.
 const MAX_TEXT: u64 = 1024;
@@ -121,6 +121,7 @@ impl Lock {
     /// Takes the lock and writes `text` into its file.
     pub(crate) fn take_with(path: &Path, mode: u32, text: &str) -> Result<Lock, LockError> {
         let failed = |source| LockError::File { path: path.to_owned(), source };
+        let mut held = None;
         for _ in 0..ATTEMPTS {
             let file = OpenOptions::new()
                 .read(true)
@@ -138,14 +139,21 @@ impl Lock {
                     return Ok(lock);
                 }
                 Tried::Owned => {
-                    let holder = Holder { alive: true, ..read_holder(&file) };
-                    return Err(LockError::Held { path: path.to_owned(), holder });
+                    held = Some(Holder { alive: true, ..read_holder(&file) });
+                    if held.as_ref().is_some_and(|holder| holder.pid != 0) {
+                        break;
+                    }
+                    // Its owner took it this moment and is about to write who it is.
+                    std::thread::sleep(PAUSE);
                 }
                 // Its last owner removed the file between our open and our lock, or somebody is looking at it.
                 Tried::Locked | Tried::LookedAt => std::thread::sleep(PAUSE),
             }
         }
-        Err(failed(io::Error::new(io::ErrorKind::WouldBlock, "it changes hands too fast; try again")))
+        Err(match held {
+            Some(holder) => LockError::Held { path: path.to_owned(), holder },
+            None => failed(io::Error::new(io::ErrorKind::WouldBlock, "it changes hands too fast; try again")),
+        })
     }
 
     /// The lock file.

@@ -158,7 +158,7 @@ impl Daemon {
         if self.ended.is_none() {
             self.ended = self.child.try_wait().expect("the state of a child");
         }
-        let gone = self.is_main_process() || kill(Pid::from_raw(self.main_pid), None).is_err();
+        let gone = self.is_main_process() || !is_running(self.main_pid);
         self.ended.filter(|_| gone)
     }
 
@@ -208,6 +208,13 @@ impl fmt::Display for Daemon {
         writeln!(f, "server: {}\nnotifications: {:?}", self.told, self.state)?;
         write!(f, "standard output:\n{}\nstandard error:\n{}", self.stdout(), self.stderr())
     }
+}
+
+/// Whether a process that is not our child runs; one that is dead and not yet reaped does not.
+fn is_running(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the name, which stands in parentheses and may hold anything.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 /// What a process writes, collected by a thread that ends with the stream.

@@ -181,10 +181,14 @@ fn relay(
             for byte in &piece[..count] {
                 let arrived = sender.send(*byte);
                 // A master whose slave is not read blocks: the line is then full, as a real one.
-                if !wait_for(&to, &stopped, PollFlags::POLLOUT) || to.write_all(&arrived).is_err() {
+                if !wait_for(&to, &stopped, PollFlags::POLLOUT) {
                     return;
                 }
+                // Noted first, so that who has read a byte finds it noted.
                 passed.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&arrived);
+                if to.write_all(&arrived).is_err() {
+                    return;
+                }
             }
         }
     }))

@@ -23,7 +23,7 @@ pub struct ErrorMark {
 }
 
 impl<F: FileOps> Queue<F> {
-    /// Blocks the queue. A mark that is there already is kept, for it says since when.
+    /// Blocks the queue. A mark that is there already is kept, for it says since when. For the holder of the run lock.
     ///
     /// # Errors
     /// When the mark cannot be written.
@@ -31,10 +31,11 @@ impl<F: FileOps> Queue<F> {
         let since = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH);
         let reason: String = reason.chars().take(MAX_REASON / 4).collect();
         let text = format!("{since:.0}\n{reason}\n");
-        match durable::write_new(&self.files, &self.spool.join(ERROR_MARK), text.as_bytes()) {
-            Err(error) if error.is_taken() => Ok(()),
-            result => result.map_err(SpoolError::from),
+        let path = self.spool.join(ERROR_MARK);
+        if path.symlink_metadata().is_ok() {
+            return Ok(());
         }
+        durable::write(&self.files, &path, text.as_bytes()).map_err(SpoolError::from)
     }
 
     /// The error mark, if the queue is blocked.

@@ -2,7 +2,7 @@
 //!
 //! | name | state | who moves it on |
 //! |---|---|---|
-//! | `.NAME.tmp` | being written | its [`Producer`] renames it to `NAME`; after a crash the next writer of `NAME` replaces it |
+//! | `.NAME.tmp` | being written | its [`Producer`] renames it to `NAME`; one that a crash left is removed by the queue's owner ([`Queue::remove_leftovers`]) |
 //! | `NAME` | waiting | the [`Queue`]'s owner, to the log directory |
 //! | `NAME` and `NAME.lock` | another producer is still at it | that producer removes `NAME.lock` |
 //! | `.run.lock` | somebody works on the queue | [`crate::lock`] |

@@ -64,7 +64,7 @@ impl<F: FileOps> Producer<F> {
     ///
     /// # Errors
     /// [`SpoolError::BadName`] for a name that no reader would take; a [`SpoolError::Write`] that
-    /// [is taken](durable::DurableError::is_taken) when the name exists.
+    /// [is taken](durable::DurableError::is_taken) when the name exists or another producer is writing it.
     pub fn put_as(&mut self, name: &OsStr, message: &[u8]) -> Result<(), SpoolError> {
         if !is_message_name(name) {
             return Err(SpoolError::BadName { name: name.to_owned() });

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::producer::lock_name;
 use super::{Queue, SpoolError};
@@ -75,6 +75,29 @@ impl<F: FileOps> Queue<F> {
             }
         })?;
         Ok(census)
+    }
+
+    /// Removes temporary files that were last written more than `age` ago, and gives their number. A producer writes a
+    /// message in one go: an hour is plenty for those that are alive.
+    ///
+    /// # Errors
+    /// When the spool cannot be read or a file not be removed.
+    pub fn remove_leftovers(&self, age: Duration) -> Result<usize, SpoolError> {
+        let unreadable = || SpoolError::file(&self.spool, "read the directory");
+        let mut removed = 0;
+        for entry in fs::read_dir(&self.spool).map_err(unreadable())? {
+            let entry = entry.map_err(unreadable())?;
+            let name = entry.file_name();
+            let is_temporary = name.as_bytes().starts_with(b".") && name.as_bytes().ends_with(b".tmp");
+            let written = entry.metadata().and_then(|meta| meta.modified()).ok();
+            let is_old = written.and_then(|written| written.elapsed().ok()).is_some_and(|since| since >= age);
+            if is_temporary && is_old {
+                let path = entry.path();
+                self.files.remove(&path).map_err(SpoolError::file(&path, "remove what a crash left"))?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
     }
 
     /// Whether a producer holds the message.

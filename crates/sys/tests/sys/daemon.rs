@@ -7,10 +7,10 @@ use protogen_sys::lock::LockError;
 use protogen_sys::pid_file::PidFile;
 use protogen_testkit::{Daemon, Dir, TestCommand, pty::Pty};
 
-use super::served;
+use super::SERVED;
 
 fn command(dir: &Dir, kind: &str) -> TestCommand {
-    TestCommand::new(served()).args([kind, "pid", "log"]).in_dir(dir.path())
+    TestCommand::new(SERVED).args([kind, "pid", "log"]).in_dir(dir.path())
 }
 
 fn is_alive(pid: i32) -> bool {
@@ -56,6 +56,17 @@ fn the_startup_process_prints_the_servers_pid_and_nothing_else() {
     server.end(Signal::SIGTERM);
     assert!(!dir.join("pid").exists(), "the pid file goes with its server");
     assert!(dir.text("log").contains("ending"));
+}
+
+#[test]
+fn a_server_that_forked_tells_the_service_manager_who_it_is() {
+    let dir = Dir::new();
+    let mut server = Daemon::start(&command(&dir, "daemon"));
+    assert_eq!(dir.text("pid"), format!("{}\n", server.pid()));
+    assert!(server.terminate().success());
+    let mut again = Daemon::start(&command(&dir, "daemon"));
+    again.kill_9();
+    assert!(!is_alive(again.pid()));
 }
 
 #[test]
@@ -137,7 +148,7 @@ fn the_terminal_is_left_without_a_fork() {
     ] {
         let mut child = std::process::Command::new("setsid")
             .args(["-c", "-w", "sh", "-c", script])
-            .arg(served())
+            .arg(SERVED)
             .current_dir(dir.path())
             .stdin(pty.slave().unwrap())
             .stdout(pty.slave().unwrap())

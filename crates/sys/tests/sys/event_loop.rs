@@ -58,6 +58,8 @@ fn who_stops_early_is_called_again_and_others_have_their_turn() {
     assert_eq!(events.wait().unwrap(), Event::Readable(SOCKET));
     assert_eq!(drain(&mut near, &mut buffer, 600, &mut take).unwrap(), Drained::WouldBlock);
     assert_eq!(count, 1000);
+    events.revisit(SOCKET);
+    assert_eq!(events.wait().unwrap(), Event::Readable(SOCKET), "without waiting for anything else");
     assert_eq!(events.wait_within(Some(Duration::ZERO)).unwrap(), None);
     let broken_off = drain(&mut &b"abc"[..], &mut [0; 1], 100, |_| ControlFlow::Break(())).unwrap();
     assert_eq!(broken_off, Drained::Stopped);

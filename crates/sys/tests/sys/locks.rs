@@ -1,16 +1,18 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use protogen_sys::lock::{self, Lock, LockError, RUN_LOCK};
 use protogen_sys::site::host_name;
 use protogen_testkit::{Dir, TestCommand};
 
-use super::served;
+use super::SERVED;
 
 /// Another process that holds the run lock of `dir`.
 fn holding(dir: &Dir) -> Child {
-    let mut child = Command::new(served())
+    let mut child = Command::new(SERVED)
         .arg("lock")
         .arg(dir.path())
         .stdin(Stdio::piped())
@@ -70,15 +72,13 @@ fn an_operator_may_remove_a_live_lock_and_the_old_owner_leaves_the_new_one_alone
 fn of_twenty_at_once_one_gets_the_lock_also_while_somebody_looks() {
     let dir = Dir::new();
     let looking = dir.join(RUN_LOCK);
-    let (stop, stopped) = std::sync::mpsc::channel::<()>();
-    let looker = std::thread::spawn(move || {
-        while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
-            lock::holder(&looking).unwrap();
-        }
-    });
+    while_looking(move || drop(lock::holder(&looking).unwrap()), || one_of_twenty(&dir));
+}
+
+fn one_of_twenty(dir: &Dir) {
     let mut children: Vec<Child> = (0..20)
         .map(|_| {
-            let mut command = Command::new(served());
+            let mut command = Command::new(SERVED);
             command.arg("lock").arg(dir.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
         })
         .collect();
@@ -103,8 +103,54 @@ fn of_twenty_at_once_one_gets_the_lock_also_while_somebody_looks() {
         drop(child.stdin.take());
         child.wait().unwrap();
     }
-    drop(stop);
+}
+
+/// Calls `look` in a thread as long as `work` runs.
+fn while_looking(look: impl Fn() + Send + 'static, work: impl FnOnce()) {
+    let done = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&done);
+    let looker = std::thread::spawn(move || {
+        while !stop.load(Ordering::SeqCst) {
+            look();
+        }
+    });
+    work();
+    done.store(true, Ordering::SeqCst);
     looker.join().unwrap();
+}
+
+#[test]
+fn looking_at_a_lock_does_not_keep_anybody_from_taking_it() {
+    let dir = Dir::new();
+    let path = dir.write("lock", "");
+    let looked_at = path.clone();
+    while_looking(
+        move || drop(lock::holder(&looked_at).unwrap()),
+        || (0..2000).for_each(|_| drop(Lock::take(&path).unwrap())),
+    );
+}
+
+#[test]
+fn a_lock_that_changes_hands_has_one_owner_at_a_time() {
+    static OWNERS: AtomicUsize = AtomicUsize::new(0);
+    let dir = Dir::new();
+    let path = dir.join("lock");
+    let take_and_give = move || {
+        for _ in 0..300 {
+            match Lock::take(&path) {
+                Ok(lock) => {
+                    assert_eq!(OWNERS.fetch_add(1, Ordering::SeqCst), 0, "two owners at once");
+                    std::thread::yield_now();
+                    OWNERS.fetch_sub(1, Ordering::SeqCst);
+                    drop(lock);
+                }
+                Err(LockError::Held { .. }) => {}
+                Err(error) => assert!(error.to_string().contains("too fast"), "{error}"),
+            }
+        }
+    };
+    let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(take_and_give.clone())).collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
 #[test]
@@ -124,6 +170,6 @@ fn a_lock_is_not_taken_through_a_symbolic_link_or_without_a_directory() {
     std::os::unix::fs::symlink(&target, dir.join(RUN_LOCK)).unwrap();
     assert!(matches!(Lock::take_run_lock(dir.path()), Err(LockError::File { .. })));
     assert_eq!(dir.text("precious"), "do not truncate");
-    let missing = TestCommand::new(served()).args(["lock", "nowhere"]).in_dir(dir.path()).run();
+    let missing = TestCommand::new(SERVED).args(["lock", "nowhere"]).in_dir(dir.path()).run();
     missing.code(2).stderr_contains("served: nowhere/.run.lock: cannot lock: No such file");
 }

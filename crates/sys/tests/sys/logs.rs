@@ -3,10 +3,10 @@ use std::os::unix::net::UnixDatagram;
 use protogen_sys::log::{Facility, Log, Setup, printable};
 use protogen_testkit::{Dir, TestCommand};
 
-use super::served;
+use super::SERVED;
 
 fn log_to(dir: &Dir) -> TestCommand {
-    TestCommand::new(served()).args(["log", "devlog"]).in_dir(dir.path())
+    TestCommand::new(SERVED).args(["log", "devlog"]).in_dir(dir.path())
 }
 
 /// Every record that waits in the socket.

@@ -14,13 +14,5 @@ mod services;
 mod site;
 mod spool;
 
-use std::path::PathBuf;
-
-/// The example that the tests start; cargo builds it beside them.
-fn served() -> PathBuf {
-    let test = std::env::current_exe().expect("the path of the test");
-    let directory = test.ancestors().nth(2).expect("target/debug");
-    let served = directory.join("examples/served");
-    assert!(served.exists(), "{} is missing: run cargo test without --test", served.display());
-    served
-}
+/// The program that the tests start.
+const SERVED: &str = env!("CARGO_BIN_EXE_served");

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -44,14 +45,36 @@ fn messages_are_read_in_the_order_they_were_written() {
 fn two_producers_with_one_clock_do_not_collide() {
     let dir = Dir::new();
     let queue = queue(&dir);
+    // Every producer begins at the same name, far in the future, so that all of them want the same ones.
     let threads: Vec<_> = (0..4)
-        .map(|_| {
-            let mut producer = producer(&dir);
-            std::thread::spawn(move || (0..50).for_each(|_| drop(producer.put(b"x").unwrap())))
+        .map(|thread| {
+            let mut namer = Namer::new("");
+            namer.resume_after(OsStr::new("21000101T000000.000000-0000"));
+            let mut producer = Producer::open(queue.spool(), namer).unwrap();
+            let write = move |n| drop(producer.put(format!("{thread} {n}").as_bytes()).unwrap());
+            std::thread::spawn(move || (0..50).for_each(write))
         })
         .collect();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
-    assert_eq!(queue.census().unwrap().waiting, 200);
+    let read = |name: String| dir.text(format!("spool/{name}"));
+    let found: BTreeSet<String> = waiting(&queue, 4096).into_iter().map(read).collect();
+    let written = (0..4).flat_map(|thread| (0..50).map(move |n| format!("{thread} {n}"))).collect();
+    assert_eq!(found, written, "each message is there, and whole");
+}
+
+#[test]
+fn what_another_producer_is_writing_is_left_alone_until_it_is_old() {
+    let dir = Dir::new();
+    let (queue, mut producer) = (queue(&dir), producer(&dir));
+    dir.write("spool/.m.tmp", "half");
+    let taken = producer.put_as(OsStr::new("m"), b"message").unwrap_err();
+    assert!(matches!(taken, SpoolError::Write(error) if error.is_taken()));
+    assert_eq!(queue.remove_leftovers(Duration::from_secs(3600)).unwrap(), 0);
+    assert_eq!(dir.text("spool/.m.tmp"), "half");
+    queue.mark_error("blocked", SystemTime::now()).unwrap();
+    assert_eq!(queue.remove_leftovers(Duration::ZERO).unwrap(), 1);
+    producer.put_as(OsStr::new("m"), b"message").unwrap();
+    assert_eq!(dir.list("spool"), [".error", "m"]);
 }
 
 #[test]
