@@ -3,4 +3,5 @@
 
 mod hl7;
 mod pages;
+mod readme;
 mod support;

@@ -16,7 +16,7 @@ fn sound_messages_are_silent() {
 #[test]
 fn findings_name_file_and_byte_of_the_stream() {
     let second = TWO.find("MSH|^~\\&|A|B|C|D|1996||ADT^A08").unwrap();
-    let text = format!("{}\0\r", TWO);
+    let text = format!("{TWO}\0\r");
     let output = hl7().arg("check").stdin(&text).run();
     let at = TWO.len() - "Roe^Al".len();
     output.code(1).stdout_is(format!(

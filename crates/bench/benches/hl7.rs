@@ -119,7 +119,7 @@ fn access(criterion: &mut Criterion) {
     let last: Path = "OBX[12]-5".parse().unwrap();
     group.bench_function("twelfth-obx", |b| b.iter(|| message.get(black_box(&last)).raw().len()));
     group.bench_function("decode", |b| {
-        b.iter(|| decode(black_box(br"a\T\b and c\F\d"), message.delimiters()).len())
+        b.iter(|| decode(black_box(br"a\T\b and c\F\d"), message.delimiters()).len());
     });
     group.finish();
 }

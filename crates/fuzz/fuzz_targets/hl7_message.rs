@@ -34,7 +34,10 @@ fuzz_target!(|data: &[u8]| {
     let answer = ack.answer(&message);
     let answer = Message::parse(&answer).expect("an answer is a message");
     assert_eq!(AckCode::of(&answer), Some(AckCode::AE));
-    assert_eq!(answer.field(*b"MSA", 2).raw(), message.control_id());
+    // A broken character of a multi-byte set may take a delimiter along, and stand elsewhere in the answer.
+    if message.delimiters().width == Width::Single {
+        assert_eq!(answer.field(*b"MSA", 2).raw(), message.control_id());
+    }
     answer_network_management(&message, None, &ack);
     join_added(&message);
     continued(&message);

@@ -84,7 +84,7 @@ impl Writer<'_> {
     fn answer(&mut self, item: &Item, place: &Place) -> (Option<Vec<u8>>, Status) {
         let time = self.args.time.clone().unwrap_or_else(now);
         match item.kind {
-            Kind::Message => return self.acknowledge(item, place, &time),
+            Kind::Message => self.acknowledge(item, place, &time),
             Kind::FileHeader | Kind::BatchHeader => {
                 let id = self.next_id(&time);
                 if let Ok(delimiters) = Delimiters::from_header(item.body()) {
@@ -133,7 +133,7 @@ impl Writer<'_> {
         self.in_batch += 1;
         // The text is the terminal's, in UTF-8; the answer is in the request's set, or in ASCII.
         let set = CharacterSet::of(&message).unwrap_or(CharacterSet::Ascii);
-        let text = set.encode(&self.args.text).map(|text| text.into_owned());
+        let text = set.encode(&self.args.text).map(std::borrow::Cow::into_owned);
         let text = text.unwrap_or_else(|_| {
             self.args.text.chars().map(|c| if c.is_ascii() { c as u8 } else { b'?' }).collect()
         });

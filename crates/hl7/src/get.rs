@@ -11,9 +11,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 /// Print values: one line a message, a column a path, parted by TAB
-///
-/// A path is SEG[n]-field[repetition].component.subcomponent, as PID-5.1, PID-3[2].4 or OBX[3]-5.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "A path is SEG[n]-field[repetition].component.subcomponent, as PID-5.1 or OBX[3]-5.")]
 pub(crate) struct Args {
     /// Print every value that matches, parted by the repetition separator
     #[arg(long)]

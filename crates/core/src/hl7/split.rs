@@ -456,7 +456,7 @@ mod tests {
         fn nothing_is_lost(
             pieces in proptest::collection::vec("(MSH|FHS|BTS|\\||\r|\n|\x0B|\x1C|x){0,6}", 0..12)
         ) {
-            let pieces: Vec<&[u8]> = pieces.iter().map(|piece| piece.as_bytes()).collect();
+            let pieces: Vec<&[u8]> = pieces.iter().map(String::as_bytes).collect();
             let whole = items(&[&pieces.concat()]);
             prop_assert_eq!(items(&pieces), whole);
         }
