@@ -60,9 +60,9 @@ impl Decoder {
             let found = match self.state {
                 State::Hunt => self.hunt(input),
                 State::Header => self.header(input),
-                State::Body => self.body(input),
+                // More bytes have come, so that EB CR were data.
+                State::Body | State::Doubt => self.body(input),
                 State::Tail => self.tail(input),
-                State::Doubt => self.doubt(input),
                 State::Skip(after_eb) => self.skip(input, after_eb),
             };
             self.offset += (before - input.len()) as u64;
@@ -171,9 +171,7 @@ impl Decoder {
             return None;
         }
         self.block.extend_from_slice(part);
-        if after_eb {
-            self.state = State::Tail;
-        }
+        self.state = if after_eb { State::Tail } else { State::Body };
         None
     }
 
@@ -191,14 +189,6 @@ impl Decoder {
                 None
             }
         }
-    }
-
-    fn doubt(&mut self, input: &mut &[u8]) -> Option<Found> {
-        if input.first() == Some(&self.settings.sb) {
-            return self.conclude(2, true);
-        }
-        self.state = State::Body;
-        None
     }
 
     fn skip(&mut self, input: &mut &[u8], after_eb: bool) -> Option<Found> {

@@ -95,6 +95,7 @@ pub struct Dropped<'a> {
 }
 
 /// An [`Item`] before it borrows: where its bytes are.
+#[derive(Clone, Copy)]
 enum Found<'i> {
     Frame { place: Place<'i>, missing_trailer: bool, bad: Option<NoteKind> },
     Drop(NoteKind, Place<'i>, u64),
