@@ -33,8 +33,8 @@ mod queue;
 mod settings;
 pub mod x328;
 
-//#[cfg(test)]
-//mod rig;
+#[cfg(test)]
+mod rig;
 
 pub use event::{Event, Failure, Note, NoteKind, SendError, SendId};
 pub use link::{Counters, Kind, Link};

@@ -172,12 +172,12 @@ impl Station {
             control_id(&request.message).is_none_or(|id| id.is_empty() || id == answered)
         });
         let fingerprint = fingerprint(&data);
+        let last_reply = self.last_reply.replace(fingerprint);
         if answers && let Some((request, _)) = self.current.take() {
-            self.last_reply = Some(fingerprint);
             self.port.delivered(request.id);
             return self.port.message(data, Some(request.id));
         }
-        if self.last_reply == Some(fingerprint) {
+        if last_reply == Some(fingerprint) {
             return self.port.note(NoteKind::Duplicate, self.decoder.offset, data.len() as u64, &[]);
         }
         // Perhaps the reply to a request that was given up: the program may still know what to do with it.

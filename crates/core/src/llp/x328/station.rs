@@ -34,6 +34,8 @@ pub struct Station {
     /// The message bid for or sent; none while bidding means a line check.
     current: Option<Outgoing>,
     block: Vec<u8>,
+    /// Bids made already when a collision interrupted them.
+    bids: u32,
     ready: bool,
     /// The end of timer A, of timer D, or of a bid's wait.
     due: Option<Instant>,
@@ -71,6 +73,7 @@ impl Station {
             mode: Mode::Neutral,
             current: None,
             block: Vec::new(),
+            bids: 0,
             ready: true,
             due: None,
             quiet_until: None,
@@ -133,6 +136,7 @@ impl Station {
     }
 
     fn begin_session(&mut self, now: Instant) {
+        self.bids = 0;
         self.sessions += 1;
         self.port.counters.sessions += 1;
         self.session_until = self.settings.timer_c.map(|c| now + c);
@@ -163,7 +167,9 @@ impl Station {
         self.current = self.queue.pop();
         self.quiet_until = None;
         self.check_at = None;
-        self.mode = Mode::Bidding { tries: 1, refused: false, contended: false };
+        let tries = std::mem::take(&mut self.bids) + 1;
+        self.mode = Mode::Bidding { tries, refused: false, contended: false };
+
         self.ask(now);
     }
 
@@ -185,14 +191,12 @@ impl Station {
         }
     }
 
-    /// Both sides bid. The high one goes on, with some chance in the time in case both are; the low one gives way.
+    /// Both sides bid. The high one goes on, the low one gives way.
     fn contention(&mut self, now: Instant) {
         self.note(NoteKind::Contention);
         if self.settings.priority == Priority::High {
-            if let Mode::Bidding { contended: contended @ false, .. } = &mut self.mode {
+            if let Mode::Bidding { contended, .. } = &mut self.mode {
                 *contended = true;
-                let spread = self.spread();
-                self.due = self.due.map(|due| due + spread);
             }
         } else if self.greet(true, now)
             && let Some(current) = self.current.take()
@@ -204,9 +208,18 @@ impl Station {
     fn bid_timed_out(&mut self, now: Instant) {
         let Mode::Bidding { tries, refused, contended } = &mut self.mode else { return };
         self.port.counters.connect_timeouts += 1;
+        if *tries < self.settings.bids && *contended {
+            // The peer did not give way either: both are high. Whoever waits longer becomes the slave.
+            self.bids = *tries;
+            if let Some(current) = self.current.take() {
+                self.queue.put_back(current);
+            }
+            let spread = self.spread();
+            return self.go_neutral(spread, now);
+        }
         if *tries < self.settings.bids {
             *tries += 1;
-            (*refused, *contended) = (false, false);
+            *refused = false;
             return self.ask(now);
         }
         let why = if *refused { Failure::Refused(None) } else { Failure::NoAnswer(*tries) };
@@ -556,10 +569,10 @@ impl Link for Station {
         }
         let busy = self.reader.is_busy();
         let neutral = matches!(self.mode, Mode::Neutral);
-        let bid = if neutral && !busy && !self.queue.is_empty() { self.quiet_until } else { None };
+        let may_bid = neutral && !busy && self.held.is_none();
+        let bid = if may_bid && !self.queue.is_empty() { self.quiet_until } else { None };
         // A line check, too, waits for the end of the quiet time.
-        let check =
-            if neutral && !busy { self.check_at.max(self.check_at.and(self.quiet_until)) } else { None };
+        let check = if may_bid { self.check_at.max(self.check_at.and(self.quiet_until)) } else { None };
         let due = if self.in_block() { None } else { self.due };
         let held = self.held.as_ref().map(|(due, _)| *due);
         [self.reader.poll_timeout(), bid, check, due, held, self.session_until].into_iter().flatten().min()
