@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::token::{Block, Token};
-use super::{ACK, Ack, Bcc, CR, DLE, ENQ, EOT, ETB, ETX, LF, NAK, Numbering, RINT, SOH, STX, Settings};
+use super::{ACK, Ack, Bcc, CR, DLE, ENQ, EOT, ETB, ETX, LF, NAK, Numbering, RINT, SOH, STX, Settings, Term};
 use crate::llp::NoteKind;
 
 /// Number and length.
@@ -44,6 +44,8 @@ enum State {
     /// From SOH on.
     Heading,
     Text,
+    /// In text, after what is an EOT if a terminator follows.
+    TextEot,
     /// In transparent text, after a DLE.
     TextDle,
     /// The first check character is next.
@@ -89,7 +91,7 @@ impl Reader {
             *input = rest;
             self.offset += 1;
             self.step(byte);
-            let terminated = std::mem::take(&mut self.terminated) || self.settings.term == super::Term::None;
+            let terminated = std::mem::take(&mut self.terminated) || self.settings.term == Term::None;
             if terminated && let State::Term(_) = self.state {
                 return self.take_pending();
             }
@@ -113,6 +115,7 @@ impl Reader {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Term(token) => Some(token),
             State::Idle | State::AfterDle => None,
+            State::TextEot => Some(Token::Eot),
             _ => Some(Token::Stale),
         }
     }
@@ -137,6 +140,7 @@ impl Reader {
             State::Heading => self.heading(byte),
             State::Text if self.settings.dle_transparency => self.transparent_text(byte),
             State::Text => self.text(byte),
+            State::TextEot => self.text_eot(byte),
             State::TextDle => self.text_dle(byte),
             State::Check => self.check(byte),
             State::Check2 => self.check2(byte),
@@ -208,11 +212,24 @@ impl Reader {
     fn text(&mut self, byte: u8) {
         match byte {
             ETX | ETB => self.end_text(byte),
-            ENQ | EOT => self.broken_off(byte),
+            ENQ => self.broken_off(byte),
+            EOT if self.settings.term != Term::None => self.state = State::TextEot,
             // The end of the block before was lost.
             STX => self.begin_text(0),
             SOH => self.begin_heading(),
             _ => self.keep(byte),
+        }
+    }
+
+    /// A letter is one bit away from EOT, which would end the session; without its terminator it is damaged text.
+    fn text_eot(&mut self, byte: u8) {
+        self.state = State::Text;
+        if matches!(byte, CR | LF) {
+            self.broken_off(EOT);
+            self.terminated = true;
+        } else {
+            self.keep(EOT);
+            self.text(byte);
         }
     }
 
