@@ -21,8 +21,8 @@
 //! Whoever only needs frames, not a dialogue, uses [`mllp::Decoder`] and [`mllp::encode`] alone.
 
 mod event;
-//#[doc(hidden)]
-//pub mod fuzz;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod hllp;
 pub mod illp;
 mod link;
