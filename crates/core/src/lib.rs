@@ -5,4 +5,5 @@
 #![forbid(unsafe_code)]
 
 pub mod hl7;
+pub mod hl7hosts;
 pub mod llp;

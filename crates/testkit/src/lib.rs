@@ -1,1 +1,19 @@
-//! For tests only: fresh directories, running programs, sample messages.
+//! For tests only: fresh directories, running programs, scripted peers, bad lines and power cuts.
+//!
+//! A helper that cannot do its work panics with all that is known: it runs in tests, where that is the report.
+#![allow(clippy::panic, clippy::expect_used)] // a panic is how a test helper reports
+
+pub mod command;
+pub mod daemon;
+pub mod dir;
+pub mod line;
+pub mod peer;
+pub mod powercut;
+pub mod pty;
+pub mod random;
+pub mod smtp;
+pub mod tmpfs;
+
+pub use command::{Output, TestCommand};
+pub use daemon::Daemon;
+pub use dir::Dir;

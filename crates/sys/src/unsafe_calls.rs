@@ -1,0 +1,33 @@
+//! The only unsafe code of the workspace: system calls that have no safe binding.
+//!
+//! Each function here states what makes the call sound and checks it itself, so that no caller can get it wrong.
+#![allow(unsafe_code)]
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use nix::unistd::{ForkResult, fork};
+
+nix::ioctl_none_bad!(tiocnotty, nix::libc::TIOCNOTTY);
+
+/// Forks this process, provided that it has one thread.
+pub(crate) fn fork_single_threaded() -> io::Result<ForkResult> {
+    let threads = fs::read_dir("/proc/self/task")?.count();
+    if threads != 1 {
+        return Err(io::Error::other(format!(
+            "{threads} threads are running; only a process with one can fork"
+        )));
+    }
+    // SAFETY: after fork, a child of a process with several threads may only make async-signal-safe calls, since
+    // another thread may hold a lock. This process has one thread: the count above saw only the caller, and no one
+    // else is there to start another.
+    unsafe { fork() }.map_err(io::Error::from)
+}
+
+/// Gives up the controlling terminal that `terminal` is open on.
+pub(crate) fn give_up_terminal(terminal: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: TIOCNOTTY takes no argument and touches no memory of this process; the descriptor is open, for it is
+    // borrowed.
+    unsafe { tiocnotty(terminal.as_raw_fd()) }.map(drop).map_err(io::Error::from)
+}
