@@ -1,7 +1,7 @@
 //! How fast each lower layer protocol takes messages out of a stream that comes in pieces of one TCP segment.
 //!
 //! Groups are `llp/<codec>/<size>`; compare with `llp/hl7-mllp-codec/<size>`.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;
 use std::time::Instant;

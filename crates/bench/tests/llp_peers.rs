@@ -1,4 +1,5 @@
 //! Our MLLP decoder beside two others, on streams that those get right.
+#![allow(clippy::unwrap_used)]
 
 use std::time::Instant;
 

@@ -1,5 +1,6 @@
 //! The X3.28 and HLLP machines against stations in Python that share nothing with them but the description of the
 //! protocols: both roles, the variants, and the faults that the stations can make.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../examples/llp_pipe.rs"]
 mod llp_pipe;

@@ -38,12 +38,12 @@ fn exhaust(name: &str, dialogue: &Dialogue, skip: fn(Wrong) -> bool) -> Tally {
     total
 }
 
-/// A loss at every byte together with a delay at every fifth one.
+/// A loss at every byte together with a delay at every eleventh one.
 fn exhaust_pairs(name: &str, dialogue: &Dialogue) {
     let counts = dialogue.run_clean();
     let mut total = Tally::default();
     for (from, at) in (0..2).flat_map(|from| (0..counts[from]).map(move |at| (from, at))) {
-        for (late_from, late) in (0..2).flat_map(|f| (0..counts[f] + 20).step_by(5).map(move |at| (f, at))) {
+        for (late_from, late) in (0..2).flat_map(|f| (0..counts[f] + 20).step_by(11).map(move |at| (f, at))) {
             let wrong = Wrong::Delay(Duration::from_millis(6_500));
             let faults = [Fault { from, at, wrong: Wrong::Drop }, Fault { from: late_from, at: late, wrong }];
             add(&mut total, dialogue.run(&faults).1);
