@@ -53,7 +53,9 @@ pub struct Settings {
     pub version: [u8; 2],
     /// How check digits are made. Default [`Bcc::XorData`].
     pub bcc: Bcc,
-    /// Take check digits of any [`Bcc`], not only the one set. Default off. `999` is taken always.
+    /// Take check digits of any [`Bcc`], not only the one set. Default off. `999` is taken always. This weakens the
+    /// check: damage that is wrong by one rule may be right by another, and a single turned bit can pass. For finding
+    /// out what a peer does, rather than for service.
     pub either: bool,
     /// A count of `99999` means "not computed", and with check digits `999` the count is not looked at. No source
     /// documents this, some products are said to do it. Default off.

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::llp::mllp::encode;
 use crate::llp::{Event, Failure, Kind, Link, NoteKind, SendId};
@@ -195,4 +197,34 @@ fn a_message_can_be_cancelled() {
 fn settings_are_checked() {
     let hasty = Settings { commit_timeout: Duration::from_secs(31), ..Settings::default() };
     assert_eq!(hasty.check().unwrap_err().setting, "frame_timeout");
+}
+
+proptest! {
+    /// A dialogue of two stations over a connection that delivers in pieces.
+    #[test]
+    fn messages_cross_in_any_pieces(messages in prop::collection::vec("MSH\\|[ -~\r]{0,200}\r", 1..5), piece in 1usize..60) {
+        let mut ends = [Rig::new(), Rig::new()];
+        let ids: Vec<_> = messages.iter().map(|m| ends[0].send(m.as_bytes())).collect();
+        let (mut received, mut delivered) = (Vec::new(), Vec::new());
+        for side in (0..2).cycle() {
+            let bytes = ends[side].bytes();
+            if bytes.is_empty() {
+                break;
+            }
+            bytes.chunks(piece).for_each(|part| ends[1 - side].feed(part));
+            for event in ends[1 - side].events() {
+                match event {
+                    Event::Message { message, .. } => received.push(message),
+                    Event::Delivered(id) => delivered.push(id),
+                    other => panic!("{other:?}"),
+                }
+            }
+            if side == 0 {
+                let now = ends[1].now;
+                ends[1].station.accept(now);
+            }
+        }
+        prop_assert_eq!(received, messages.into_iter().map(String::into_bytes).collect::<Vec<_>>());
+        prop_assert_eq!(delivered, ids);
+    }
 }

@@ -25,6 +25,8 @@ pub(super) struct Dialogue {
     pub(super) replies: bool,
     /// The protocol can tell a repetition, so that no message may come twice.
     pub(super) exact: bool,
+    /// The protocol has a check, so that the program never sees a damaged message.
+    pub(super) checked: bool,
     pub(super) make: fn(usize, Instant) -> Box<dyn Link>,
 }
 
@@ -153,6 +155,7 @@ impl Dialogue {
         let peers = &self.requests[1 - side];
         let ours = &self.requests[side];
         let known = peers.contains(&message) || (self.replies && ours.iter().any(|r| reply_to(r) == message));
+        assert!(known || !self.checked, "side {side} got what was never sent: {}", message.escape_ascii());
         if !known {
             return end.link.refuse(now);
         }
