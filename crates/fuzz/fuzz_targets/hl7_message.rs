@@ -35,7 +35,7 @@ fuzz_target!(|data: &[u8]| {
     let answer = Message::parse(&answer).expect("an answer is a message");
     assert_eq!(AckCode::of(&answer), Some(AckCode::AE));
     // A broken character of a multi-byte set may take a delimiter along, and stand elsewhere in the answer.
-    if message.delimiters().width == Width::Single {
+    if message.delimiters().width == Width::Single && !message.control_id().contains(&LF) {
         assert_eq!(answer.field(*b"MSA", 2).raw(), message.control_id());
     }
     answer_network_management(&message, None, &ack);

@@ -37,7 +37,7 @@ pub(crate) struct Args {
     files: Vec<PathBuf>,
 }
 
-fn code(text: &str) -> Result<AckCode, String> {
+pub(crate) fn code(text: &str) -> Result<AckCode, String> {
     AckCode::parse(text.as_bytes()).ok_or_else(|| "expected AA, AE, AR, CA, CE or CR".into())
 }
 
@@ -162,6 +162,6 @@ impl Writer<'_> {
 }
 
 /// The time as HL7 writes it, with the offset from UTC.
-fn now() -> String {
+pub(crate) fn now() -> String {
     ZonedDateTime::now().strftime("%Y%m%d%H%M%S%z").to_string()
 }

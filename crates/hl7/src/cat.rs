@@ -62,6 +62,16 @@ fn print(item: &Item, place: &Place, fields: bool, output: &mut Output) -> io::R
     Ok(Status::Done)
 }
 
+/// Prints one message, or what should have been one, for reading.
+pub(crate) fn print_message(bytes: &[u8], output: &mut Output) -> io::Result<()> {
+    match Message::parse(bytes) {
+        Ok(message) => {
+            message.segments().try_for_each(|segment| print_segment(segment.raw(), Some(&message), output))
+        }
+        Err(_) => print_lines(bytes, output),
+    }
+}
+
 fn print_lines(text: &[u8], output: &mut Output) -> io::Result<()> {
     let lines = text.split(|b| matches!(b, b'\r' | b'\n')).filter(|line| !line.is_empty());
     lines.into_iter().try_for_each(|line| print_segment(line, None, output))

@@ -7,11 +7,15 @@ mod diff;
 mod get;
 mod grep;
 mod input;
+mod listen;
+mod net;
 mod output;
+mod send;
 mod set;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use output::Output;
+use protogen_sys::exit::Exit;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -24,14 +28,17 @@ pub(crate) enum Status {
     Negative,
     /// What was asked for could not be done: a usage error, a file that cannot be read.
     Trouble,
+    /// It could not be done now, and may succeed later: no connection, no answer.
+    TryLater,
 }
 
 impl From<Status> for ExitCode {
     fn from(status: Status) -> ExitCode {
         ExitCode::from(match status {
-            Status::Done => 0,
-            Status::Negative => 1,
-            Status::Trouble => 2,
+            Status::Done => Exit::Done,
+            Status::Negative => Exit::Negative,
+            Status::Trouble => Exit::Usage,
+            Status::TryLater => Exit::TryLater,
         })
     }
 }
@@ -58,6 +65,8 @@ enum Command {
     Check(check::Args),
     Ack(ack::Args),
     Diff(diff::Args),
+    Send(send::Args),
+    Listen(listen::Args),
 }
 
 /// The command line, for manual pages and shell completions.
@@ -98,5 +107,7 @@ fn run(cli: &Cli, output: &mut Output) -> anyhow::Result<Status> {
         Command::Check(args) => check::run(args, cli.max_size, output),
         Command::Ack(args) => ack::run(args, cli.max_size, output),
         Command::Diff(args) => diff::run(args, cli.max_size, output),
+        Command::Send(args) => send::run(args, cli.max_size, output),
+        Command::Listen(args) => listen::run(args, cli.max_size, output),
     }
 }

@@ -1,5 +1,6 @@
 //! Acknowledgments (HL7 v2 chapter 2, "Message processing rules"): when one is due, and what it says.
 
+use super::delimiters::LF;
 use super::escape;
 use super::message::Message;
 use super::path::Path;
@@ -295,7 +296,8 @@ impl<'a> Acknowledgment<'a> {
         let start = out.len();
         let delimiters = request.delimiters();
         let field = delimiters.field;
-        let raw = |n: usize| request.header(n).raw();
+        let header: [Cow<[u8]>; 19] = std::array::from_fn(|n| one_line(request.header(n).raw()));
+        let raw = |n: usize| &*header[n];
         let (application, facility) = self.sender.unwrap_or((raw(5), raw(6)));
         let version = Version::of(request);
         out.extend_from_slice(b"MSH");
@@ -324,7 +326,7 @@ impl<'a> Acknowledgment<'a> {
         let sequence = self.expected_sequence.map(|number| number.to_string()).unwrap_or_default();
         out.extend_from_slice(b"MSA");
         let mut fields: Vec<&[u8]> = Vec::with_capacity(4);
-        fields.extend([self.code.as_str().as_bytes(), request.control_id()]);
+        fields.extend([self.code.as_str().as_bytes(), raw(10)]);
         fields.push(if text_in_err { b"" } else { &text });
         fields.push(sequence.as_bytes());
         let used = fields.iter().rposition(|value| !value.is_empty()).map_or(0, |last| last + 1).max(2);
@@ -428,6 +430,14 @@ fn joined(parts: &[&[u8]], delimiter: Option<u8>) -> Vec<u8> {
     match delimiter {
         Some(delimiter) => parts.join(&delimiter),
         None => parts.first().map(|part| part.to_vec()).unwrap_or_default(),
+    }
+}
+
+/// A value as it stands; a line feed in it, which the answer's reader might take for the end of a segment, as a blank.
+fn one_line(value: &[u8]) -> Cow<'_, [u8]> {
+    match value.contains(&LF) {
+        true => Cow::Owned(value.iter().map(|&b| if b == LF { b' ' } else { b }).collect()),
+        false => Cow::Borrowed(value),
     }
 }
 

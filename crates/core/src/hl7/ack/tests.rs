@@ -149,3 +149,11 @@ fn codes_read_and_print() {
     assert_eq!(AckCode::parse(b"XX"), None);
     assert_eq!(AckCode::of(&Message::parse(b"MSH|^~\\&|\rMSA|CE|1\r").unwrap()), Some(AckCode::CE));
 }
+
+#[test]
+fn a_line_feed_in_the_header_makes_no_segment_of_the_answer() {
+    let told = Acknowledgment { text: b"bad", ..ack(AckCode::AE) };
+    let text = answer(b"MSH|^~\\&|A||B||||ORU|1\nA51\r", &told);
+    assert!(text.ends_with("MSA|AE|1 A51|bad\r"), "{text}");
+    assert_eq!(Message::parse(text.as_bytes()).map(|message| message.len()), Ok(2));
+}
