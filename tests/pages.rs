@@ -6,8 +6,17 @@ use crate::support::top;
 fn documented(page: &str) -> Vec<String> {
     page.lines()
         .filter(|line| line.starts_with(".It Fl"))
-        .flat_map(|line| line.split(" Fl ").skip(1).map(str::to_string).collect::<Vec<_>>())
-        .map(|option| option.split([' ', ',']).next().unwrap_or("").replace("\\-", "-"))
+        .flat_map(|line| {
+            line.trim_start_matches(".It Fl ")
+                .replace(" Fl ", " ")
+                .split(" Ar")
+                .next()
+                .unwrap()
+                .split([' ', ','])
+                .map(str::to_string)
+                .collect::<Vec<_>>()
+        })
+        .filter(|option| !option.is_empty())
         .collect()
 }
 

@@ -1,6 +1,6 @@
 //! What several programs' tests need.
 
-use protogen_testkit::TestCommand;
+use protogen_testkit::{Daemon, TestCommand};
 use std::path::{Path, PathBuf};
 
 /// The checkout's top.
@@ -36,6 +36,36 @@ pub fn all_samples() -> Vec<PathBuf> {
         files.extend(samples(&corpus));
     }
     files
+}
+
+/// A `hl7 listen` on a free port of loopback, and that port.
+pub fn listen(arguments: &[&str]) -> (Daemon, u16) {
+    let mut command = hl7().arg("listen").args(arguments);
+    if !arguments.contains(&"--host") {
+        command = command.args(["--host", "127.0.0.1"]);
+    }
+    let daemon = Daemon::start(&command.arg("0"));
+    let state = daemon.states().iter().find_map(|state| state.strip_prefix("STATUS=listening on ")).unwrap();
+    let address = state.split([',', ' ']).next().unwrap();
+    let port = address.rsplit(':').next().unwrap().parse().unwrap();
+    (daemon, port)
+}
+
+/// A port of loopback that nobody listens on just now.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A file of `tests/peers`.
+pub fn peer(name: &str) -> PathBuf {
+    top().join("tests/peers").join(name)
+}
+
+/// Node, with the peers that `scripts/test` installs.
+pub fn node() -> TestCommand {
+    let modules = top().join("tests/peers/node_modules/node-hl7-server");
+    assert!(modules.exists(), "{} is missing: scripts/test installs the test peers", modules.display());
+    TestCommand::new("node")
 }
 
 /// The Python of the test peers, which `scripts/test` sets up.

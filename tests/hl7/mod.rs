@@ -6,6 +6,9 @@ mod check;
 mod diff;
 mod get;
 mod grep;
+mod listen;
+mod peers;
+mod send;
 mod set;
 
 use crate::support::{data, hl7};
@@ -26,7 +29,18 @@ fn usage_errors_are_status_2() {
 
 #[test]
 fn help_fits_a_screen() {
-    for command in [&[][..], &["cat"], &["get"], &["grep"], &["set"], &["check"], &["ack"], &["diff"]] {
+    for command in [
+        &[][..],
+        &["cat"],
+        &["get"],
+        &["grep"],
+        &["set"],
+        &["check"],
+        &["ack"],
+        &["diff"],
+        &["send"],
+        &["listen"],
+    ] {
         let output = hl7().args(command).arg("-h").run();
         let lines = output.success().stdout().lines().count();
         assert!(lines <= 24, "{lines} lines\n{output}");

@@ -24,7 +24,7 @@ async def serve(reader, writer):
 
 async def main():
     port = int(sys.argv[1])
-    async with await hl7.mllp.start_hl7_server(serve, host="127.0.0.1", port=port) as server:
+    async with await hl7.mllp.start_hl7_server(serve, host="127.0.0.1", port=port, encoding="utf-8") as server:
         print("listening", port, flush=True)
         await server.serve_forever()
 

@@ -50,7 +50,7 @@ impl From<Status> for ExitCode {
 #[command(name = "hl7", version, disable_help_subcommand = true)]
 struct Cli {
     /// Refuse messages longer than this many bytes
-    #[arg(long, global = true, value_name = "BYTES", default_value_t = protogen_core::hl7::MAX_MESSAGE)]
+    #[arg(long, global = true, hide_short_help = true, value_name = "BYTES", default_value_t = protogen_core::hl7::MAX_MESSAGE)]
     max_size: usize,
     #[command(subcommand)]
     command: Command,
@@ -92,7 +92,7 @@ pub fn main() -> ExitCode {
         // Whoever reads us has enough: `hl7 cat | head` ends quietly.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("hl7: {error:#}");
+            eprintln!("hl7: {}", output::cause(&error));
             Status::Trouble.into()
         }
     }

@@ -55,6 +55,15 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
+/// An error and what caused it, on one line; a cause that the error tells already is not told twice.
+pub(crate) fn cause(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.ends_with(&cause) {
+        _ if told.is_empty() => cause,
+        true => told,
+        false => format!("{told}: {cause}"),
+    })
+}
+
 /// A value on one line of a table: a leaf unescaped, with TAB, CR, LF and `\` as `\t \r \n \\`; a composite as it
 /// stands, where only TAB, CR and LF are shown so.
 pub(crate) fn write_value(to: &mut impl Write, value: &Value, also: Option<u8>) -> io::Result<()> {

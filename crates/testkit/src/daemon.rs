@@ -180,9 +180,23 @@ impl Daemon {
     /// When the time is up.
     #[track_caller]
     pub fn wait_for_stderr(&self, text: &str) {
+        self.wait_until(|daemon| daemon.stderr().contains(text), text);
+    }
+
+    /// Waits until standard output holds `text`.
+    ///
+    /// # Panics
+    /// When the time is up.
+    #[track_caller]
+    pub fn wait_for_stdout(&self, text: &str) {
+        self.wait_until(|daemon| daemon.stdout().contains(text), text);
+    }
+
+    #[track_caller]
+    fn wait_until(&self, holds: impl Fn(&Daemon) -> bool, text: &str) {
         let end = Instant::now() + TIMEOUT;
-        while !self.stderr().contains(text) {
-            assert!(Instant::now() < end, "not on standard error within {TIMEOUT:?}: {text}\n{self}");
+        while !holds(self) {
+            assert!(Instant::now() < end, "not written within {TIMEOUT:?}: {text}\n{self}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }

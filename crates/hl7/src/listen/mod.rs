@@ -45,8 +45,8 @@ pub(crate) struct Args {
     /// Serve at most so many connections at once
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     connections: u32,
-    /// Let a client wait so long inside a message
-    #[arg(long, value_name = "SECONDS", value_parser = net::seconds, default_value = "60")]
+    /// Let a client pause so long inside an ILLP message
+    #[arg(long, hide_short_help = true, value_name = "SECONDS", value_parser = net::seconds, default_value = "60")]
     timeout: Duration,
     /// Print nothing but errors
     #[arg(short, long)]

@@ -3,6 +3,7 @@
 use mio::net::TcpStream;
 use protogen_core::llp::{Event, Link};
 use protogen_sys::event_loop::{Drained, EventLoop, Interest, Token, drain, push};
+use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
 use std::ops::ControlFlow;
@@ -17,6 +18,7 @@ pub(crate) struct Connection {
     stream: TcpStream,
     pub(crate) link: Box<dyn Link>,
     token: Token,
+    happened: VecDeque<Event>,
     out: Vec<u8>,
     written: usize,
     finish: bool,
@@ -39,6 +41,7 @@ impl Connection {
             stream,
             link,
             token,
+            happened: VecDeque::new(),
             out: Vec::new(),
             written: 0,
             finish: false,
@@ -74,14 +77,19 @@ impl Connection {
 
     /// What happened, until there is nothing more.
     pub(crate) fn next(&mut self) -> Option<Event> {
+        self.collect();
+        self.happened.pop_front()
+    }
+
+    /// Takes what concerns the connection itself, and keeps the rest for [`next`](Self::next).
+    fn collect(&mut self) {
         while let Some(event) = self.link.poll_event() {
             match event {
                 Event::FinishOutput => self.finish = true,
                 Event::Closed => self.over = true,
-                event => return Some(event),
+                event => self.happened.push_back(event),
             }
         }
-        None
     }
 
     /// Tells the machine that the peer will send no more; to be called when what came before is answered, for a peer
@@ -108,6 +116,7 @@ impl Connection {
     /// Writes what the machine wants written, and sets the machine's timer.
     pub(crate) fn flush(&mut self, events: &mut EventLoop) -> io::Result<()> {
         self.link.poll_transmit(&mut self.out);
+        self.collect();
         self.written += push(&mut self.stream, &self.out[self.written..])?;
         let done = self.written == self.out.len();
         if done || self.written > COMPACT.max(self.out.len() / 2) {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 #[group(id = "protocol", multiple = false)]
 pub(crate) struct ProtocolArgs {
     /// MLLP release 1, the default
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     mllp: bool,
     /// MLLP release 2, with commit blocks
     #[arg(long)]

@@ -5,11 +5,11 @@ use super::report::Report;
 use crate::Status;
 use crate::cat;
 use crate::net::{Connection, End, Settings};
-use crate::output::Output;
+use crate::output::{self, Output};
 use anyhow::{Context, anyhow};
 use mio::net::TcpStream;
 use protogen_core::hl7::{AckCode, Message};
-use protogen_core::llp::{Event as LinkEvent, Kind, SendId};
+use protogen_core::llp::{Event as LinkEvent, Kind, SendError, SendId};
 use protogen_sys::event_loop::{Event, EventLoop, Signal, Token};
 use protogen_sys::services;
 use std::collections::VecDeque;
@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) json: bool,
     /// Print answers as they came, framed.
     pub(crate) raw: bool,
+    /// A connection has one message.
+    pub(crate) transient: bool,
 }
 
 /// A message that waits for its answer.
@@ -101,8 +103,10 @@ impl Driver {
         match result {
             Ok(()) => Ok(self.status),
             Err(error) => {
-                eprintln!("hl7: {error:#}");
-                Ok(Status::TryLater)
+                eprintln!("hl7: {}", output::cause(&error));
+                // A message that the protocol cannot carry will not be carried later either.
+                let never = error.downcast_ref::<SendError>().is_some();
+                Ok(if never { Status::Trouble } else { Status::TryLater })
             }
         }
     }
@@ -275,6 +279,13 @@ impl Driver {
 
     /// Sends as many messages as may be under way, and no more than the rate allows.
     fn fill(&mut self, lane: usize, output: &mut Output) -> anyhow::Result<()> {
+        let free = self.lanes[lane].under_way.is_empty();
+        if self.plan.transient
+            && free
+            && self.lanes[lane].connection.as_ref().is_some_and(Connection::is_flushed)
+        {
+            self.hang_up(lane);
+        }
         while self.lanes[lane].under_way.len() < self.plan.pipeline && !self.messages.is_over() {
             let now = Instant::now();
             if let Some(due) = self.next_due().filter(|&due| due > now) {
@@ -355,6 +366,6 @@ impl Driver {
             1 => String::new(),
             n => format!(" and {} behind it", n - 1),
         };
-        anyhow::bail!("{}: message \"{id}\"{others}: {cause:#}", self.plan.addresses[0])
+        anyhow::bail!("{}: message \"{id}\"{others}: {}", self.plan.addresses[0], output::cause(cause))
     }
 }

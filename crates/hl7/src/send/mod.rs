@@ -27,7 +27,7 @@ pub(crate) struct Args {
     /// Wait so long for a connection and for each answer
     #[arg(long, value_name = "SECONDS", value_parser = net::seconds, default_value = "30")]
     timeout: Duration,
-    /// Do not wait for answers: written (MLLP) or committed (release 2) is enough
+    /// Do not wait for answers: written or committed is enough
     #[arg(long)]
     no_answer: bool,
     /// Send so many messages in all, the files over and over
@@ -42,8 +42,11 @@ pub(crate) struct Args {
     /// Let so many messages of a connection wait for their answers
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pipeline: Option<u32>,
-    /// Leave the control ids of a load as they are
+    /// Open a connection for each message
     #[arg(long)]
+    transient: bool,
+    /// Leave the control ids of a load as they are
+    #[arg(long, hide_short_help = true)]
     keep_ids: bool,
     /// Print the answers as they came, in MLLP frames
     #[arg(long)]
@@ -80,6 +83,9 @@ pub(crate) fn run(args: &Args, max_size: usize, output: &mut Output) -> anyhow::
     if args.no_answer && matches!(protocol, Protocol::Illp | Protocol::Hllp) {
         anyhow::bail!("--no-answer does not go with {protocol}, where the answer ends the exchange");
     }
+    if pipeline > 1 && args.transient {
+        anyhow::bail!("--pipeline does not go with --transient");
+    }
     let place: Place = format!("{}%{}", args.port, args.host).parse()?;
     let addresses = place.to_connect()?;
     let load =
@@ -97,6 +103,7 @@ pub(crate) fn run(args: &Args, max_size: usize, output: &mut Output) -> anyhow::
         load,
         json: args.json,
         raw: args.raw,
+        transient: args.transient || protocol == Protocol::Illp,
     };
     Driver::new(plan, messages)?.run(output)
 }
