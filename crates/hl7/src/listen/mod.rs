@@ -48,7 +48,7 @@ pub(crate) struct Args {
     /// Let a client pause so long inside an ILLP message
     #[arg(long, hide_short_help = true, value_name = "SECONDS", value_parser = net::seconds, default_value = "60")]
     timeout: Duration,
-    /// Print nothing but errors
+    /// Print nothing but errors and where it listens
     #[arg(short, long)]
     quiet: bool,
     /// The port, by number (0: any) or by services(5) name

@@ -81,7 +81,8 @@ impl Server {
             .filter_map(|listener| Some(listener.local_addr().ok()?.to_string()))
             .collect();
         let listening = format!("listening on {}, {}", addresses.join(" and "), self.plan.settings.protocol);
-        self.tell(format_args!("{listening}"));
+        // Also where it is to be quiet: with port 0 there is no other way to know.
+        eprintln!("hl7: {listening}");
         let notifier = Notifier::from_environment();
         notifier.status(&listening)?;
         notifier.ready()?;
