@@ -8,7 +8,7 @@ use super::path::{Path, is_header};
 use super::value::{Level, Value};
 use std::ops::Range;
 
-const UTF8_BOM: &[u8] = b"\xEF\xBB\xBF";
+pub(crate) const UTF8_BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// A message: its bytes, its delimiters and where its fields are.
 ///
@@ -131,8 +131,8 @@ impl<'a> Message<'a> {
 
     /// The value at `path`, absent if the message has no such place. Indexes left out mean the first.
     pub fn get(&self, path: &Path) -> Value<'a> {
-        let nth = path.occurrence.unwrap_or(1) as usize - 1;
-        match self.places(path.segment).nth(nth) {
+        let nth = (path.occurrence.unwrap_or(1) as usize).checked_sub(1);
+        match nth.and_then(|nth| self.places(path.segment).nth(nth)) {
             Some(at) => Segment::new(self, at).get(path),
             None => Value::new(None, path.level(), self.delimiters),
         }
@@ -156,7 +156,7 @@ impl<'a> Message<'a> {
             .flat_map(move |(_, segment)| segment.get_all(&path))
     }
 
-    /// The text of a header field by its number, the first component where it has several.
+    /// Field `n` of the first segment, which is MSH, with all its repetitions and components.
     pub fn header(&self, n: usize) -> Value<'a> {
         match self.at(0) {
             Some(segment) => segment.field(n),

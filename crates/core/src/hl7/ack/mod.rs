@@ -2,7 +2,7 @@
 
 use super::delimiters::LF;
 use super::escape;
-use super::message::Message;
+use super::message::{Message, UTF8_BOM};
 use super::path::Path;
 use super::version::Version;
 use std::borrow::Cow;
@@ -467,7 +467,7 @@ fn acknowledgment_type(request: &Message) -> Vec<u8> {
 /// The AR for bytes that begin like a message but whose header cannot be read: `MSA-2` is empty, for the control
 /// id is unknown. None for anything else: what is no HL7 gets no HL7 answer.
 pub fn reject_unreadable(bytes: &[u8], time: &[u8], control_id: &[u8], text: &[u8]) -> Option<Vec<u8>> {
-    if !bytes.starts_with(b"MSH") {
+    if !bytes.strip_prefix(UTF8_BOM).unwrap_or(bytes).starts_with(b"MSH") {
         return None;
     }
     let request = Message::parse(b"MSH|^~\\&|").ok()?;
