@@ -110,7 +110,7 @@ pub enum Outcome {
 /// The rules a message asks to be acknowledged by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// MSH-15 and MSH-16 are both empty: one application acknowledgment.
+    /// MSH-15 and MSH-16 are both empty or null: one application acknowledgment.
     Original,
     /// At least one is valued.
     Enhanced {
@@ -124,11 +124,14 @@ pub enum Mode {
 impl Mode {
     /// The mode of a message by its MSH-15 and MSH-16.
     pub fn of(message: &Message) -> Mode {
-        let (accept, application) = (message.header(15).raw(), message.header(16).raw());
-        if accept.is_empty() && application.is_empty() {
+        let (accept, application) = (message.header(15), message.header(16));
+        if !accept.is_valued() && !application.is_valued() {
             return Mode::Original;
         }
-        Mode::Enhanced { accept: Condition::parse(accept), application: Condition::parse(application) }
+        Mode::Enhanced {
+            accept: Condition::parse(accept.raw()),
+            application: Condition::parse(application.raw()),
+        }
     }
 
     /// The acknowledgment due on the exchange that brought the message, if any.

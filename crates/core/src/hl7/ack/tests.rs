@@ -115,6 +115,8 @@ fn what_is_due_in_each_mode() {
         ("", "ER", [None, Some(AE), Some(AR)]),
         ("NE", "NE", [None, None, None]),
         ("NE", "", [None, None, None]),
+        ("\"\"", "\"\"", [Some(AA), Some(AE), Some(AR)]),
+        ("\"\"", "AL", [Some(AA), Some(AE), Some(AR)]),
         ("al", "", [Some(CA), Some(CE), Some(CR)]),
         ("??", "", [Some(CA), Some(CE), Some(CR)]),
     ] {
