@@ -367,6 +367,17 @@ mod tests {
         let pid = message.at(1).unwrap();
         assert_eq!(&ORU[pid.field_span(5).unwrap()], b"DOE^JOHN");
         assert_eq!(&ORU[pid.span()], pid.raw());
+        let message = Message::parse(b"MSH|^~\\&\rMSH\rMSH|\r").unwrap();
+        let counts: Vec<_> = message.segments().map(|s| s.field_count()).collect();
+        assert_eq!(counts, [2, 0, 2], "a header that ends after its name has no MSH-1");
+    }
+
+    #[test]
+    fn a_path_with_a_zero_names_nothing() {
+        let message = Message::parse(ORU).unwrap();
+        let path = Path::segment(*b"PID").field(3);
+        assert!(message.get(&Path { occurrence: Some(0), ..path }).is_absent());
+        assert!(message.get(&Path { repetition: Some(0), ..path }).is_absent());
     }
 
     #[test]
