@@ -90,4 +90,7 @@ fn the_next_file_begins_in_a_line_of_its_own() {
     output
         .success()
         .stdout_is("MSH|^~\\&|A|x\rPID|1\rFHS|^~\\&|A\rMSH|^~\\&|B|x\rFTS|1\rMSH|^~\\&|A|x\rPID|1");
+    // A frame needs none.
+    let output = hl7().args(["set", "MSH-4=x"]).stdin("MSH|^~\\&|A\rPID|1\x0BMSH|^~\\&|B\r\x1C\r").run();
+    output.success().stdout_is("MSH|^~\\&|A|x\rPID|1\x0BMSH|^~\\&|B|x\r\x1C\r");
 }

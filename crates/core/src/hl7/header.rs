@@ -33,7 +33,7 @@ impl Accepted<'_> {
         };
         if !self.types.is_empty() && !self.types.iter().any(|&t| t == kind || t == whole) {
             let of_type = |t: &&str| t.strip_prefix(kind.as_str()).is_some_and(|rest| rest.starts_with('^'));
-            return match self.types.iter().any(of_type) && !kind.is_empty() {
+            return match self.types.iter().any(of_type) {
                 true => refused(msh.field(9).component(2), ErrorCode::UnsupportedEventCode, &whole),
                 false => refused(msh.field(9).component(1), ErrorCode::UnsupportedMessageType, &whole),
             };

@@ -301,7 +301,7 @@ impl Splitter {
             },
             // "MS" may become MSH; "PI" and a frame's end cannot.
             Some([]) | None => Verdict::Unknown,
-            Some(next) => match matches!(next[0], b'M' | b'F' | b'B' | 0xEF | CR | LF) {
+            Some(next) => match matches!(next[0], b'M' | b'F' | b'B' | 0xEF) {
                 true => Verdict::Unknown,
                 false => Verdict::Data,
             },
@@ -436,6 +436,13 @@ mod tests {
         assert_eq!(all_ways(b"\x0BMSH|1\rPI"), [half]);
         assert_eq!(all_ways(b"\x0B\x0BMSH|1\r\x1C\r"), [message("MSH|1\\r", true)]);
         assert_eq!(all_ways(b"MSH\x0BMSHx"), [message("MSH\\x0bMSHx", false)]);
+        // LF for CR behind the end of a frame; a start of frame and blank lines that are data.
+        assert_eq!(
+            all_ways(b"\x0BMSH|1\r\x1C\nMSH|2"),
+            [message("MSH|1\\r", true), junk("\\n"), message("MSH|2", false)]
+        );
+        assert_eq!(all_ways(b"\x0BMSH|1\r\x0Bx\r\x1C\r"), [message("MSH|1\\r\\x0bx\\r", true)]);
+        assert_eq!(all_ways(b"\x0BMSH|1\r\r\n\x1C\r"), [message("MSH|1\\r\\r\\n", true)]);
         assert_eq!(all_ways(b"\x0B\x1C\r"), [(Kind::Other, String::new(), true, true)]);
     }
 
@@ -492,6 +499,11 @@ mod tests {
     #[test]
     fn the_limit_is_an_error_once() {
         let mut splitter = Splitter::new(10);
+        splitter.feed(b"MSH|12345\r");
+        assert_eq!(splitter.next_item(), Ok(None));
+        splitter.finish();
+        assert_eq!(splitter.next_item().unwrap().unwrap().raw.len(), 10);
+        let mut splitter = Splitter::new(10);
         splitter.feed(b"MSH|1\r");
         assert_eq!(splitter.next_item(), Ok(None));
         splitter.feed(b"PID|1234");
@@ -503,7 +515,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_is_lost(
-            pieces in proptest::collection::vec("(MSH|FHS|BTS|\\||\r|\n|\x0B|\x1C|x){0,6}", 0..12)
+            pieces in proptest::collection::vec("(MSH|FHS|BTS|\u{FEFF}|\\||[$1]|\r|\n|\x0B|\x1C|x){0,6}", 0..12)
         ) {
             let pieces: Vec<&[u8]> = pieces.iter().map(String::as_bytes).collect();
             let whole = items(&[&pieces.concat()]);
