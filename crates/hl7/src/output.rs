@@ -69,7 +69,7 @@ pub(crate) fn write_value(to: &mut impl Write, value: &Value, also: Option<u8>) 
     let leaf = value.is_leaf();
     let text = if leaf { value.text() } else { Cow::Borrowed(value.raw()) };
     let mut copied = 0;
-    for (i, &byte) in text.iter().enumerate() {
+    for (i, byte) in value.delimiters().characters(&text) {
         let shown = match byte {
             b'\t' => b't',
             b'\r' => b'r',

@@ -107,6 +107,12 @@ impl Delimiters {
             .collect()
     }
 
+    /// The single-byte characters of a text of the message, with their positions: a byte of a longer character is
+    /// passed over, whatever it looks like.
+    pub fn characters<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = (usize, u8)> + use<'a> {
+        Characters::new(bytes, self.width)
+    }
+
     /// The position of the first `delimiter` in `bytes` that is a character of its own, at or after `from`.
     pub(crate) fn find(&self, bytes: &[u8], delimiter: u8, from: usize) -> Option<usize> {
         let tail = bytes.get(from..)?;
