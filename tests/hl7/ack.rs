@@ -112,6 +112,15 @@ fn a_framed_batch_is_answered_in_one_frame() {
 }
 
 #[test]
+fn time_and_id_do_not_divide_the_header() {
+    for arguments in [["--time", "1|2"], ["--id", "a^b"], ["--id", "a\rb"]] {
+        hl7().arg("ack").args(arguments).stdin(TWO).run().code(2).stdout_is("");
+    }
+    let output = hl7().args(["ack", "--time", "20261123120000.5+0100", "--id", "LAB_1-"]).stdin(TWO).run();
+    output.success().stdout_contains("|20261123120000.5+0100||ACK^A01|LAB_1-1|");
+}
+
+#[test]
 fn the_trailer_counts_the_answers() {
     let output = ack(
         &[],

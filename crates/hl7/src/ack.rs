@@ -29,10 +29,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH=CODE", value_parser = error)]
     error: Vec<ErrorDetail>,
     /// MSH-7 of the answers; now, if it is not given
-    #[arg(long)]
+    #[arg(long, value_parser = plain)]
     time: Option<String>,
     /// MSH-10 of the answers begins with this, a number follows; the time, if it is not given
-    #[arg(long, value_name = "PREFIX")]
+    #[arg(long, value_name = "PREFIX", value_parser = plain)]
     id: Option<String>,
     /// Files to read; standard input if there are none
     files: Vec<PathBuf>,
@@ -40,6 +40,14 @@ pub(crate) struct Args {
 
 pub(crate) fn code(text: &str) -> Result<AckCode, String> {
     AckCode::parse(text.as_bytes()).ok_or_else(|| "expected AA, AE, AR, CA, CE or CR".into())
+}
+
+/// A value of MSH that must not divide it.
+fn plain(text: &str) -> Result<String, String> {
+    match text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'+' | b'-' | b'_')) {
+        true => Ok(text.into()),
+        false => Err("expected letters, digits, and of . + - _".into()),
+    }
 }
 
 fn error(text: &str) -> Result<ErrorDetail, String> {
