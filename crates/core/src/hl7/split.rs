@@ -488,6 +488,9 @@ mod tests {
         assert_eq!(all_ways(b"\xEF\xBB\xBFMSH|1\r\xEF\xBB\xBFMSH|2"), [one, two]);
         let framed = message(&format!("{BOM}MSH|1\\r"), true);
         assert_eq!(all_ways(b"x\x0B\xEF\xBB\xBFMSH|1\r\x1C\r")[1], framed);
+        let (one, two) = (message("MSH$%\\r", false), message(&format!("{BOM}MSH$%"), false));
+        assert_eq!(all_ways(b"MSH$%\r\xEF\xBB\xBFMSH$%"), [one, two]);
+        assert_eq!(all_ways(b"MSH|1\r\xEF\xBB\xBFMSH-9"), [message(&format!("MSH|1\\r{BOM}MSH-9"), false)]);
         assert_eq!(all_ways(b"MSH|1\r\xEFx\r"), [message("MSH|1\\r\\xefx\\r", false)]);
     }
 
