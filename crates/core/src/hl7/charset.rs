@@ -241,6 +241,10 @@ mod tests {
         assert_eq!(CharacterSet::Utf8.first_fault(b"ab\xFF"), Some(2));
         let big5 = CharacterSet::from_name(b"BIG-5").unwrap();
         assert_eq!(big5.first_fault(b"ab\xFF\xFF"), Some(2));
+        // ASCII to the eye, but a shift that leads nowhere.
+        let kanji = CharacterSet::from_name(b"ISO IR87").unwrap();
+        assert_eq!(kanji.first_fault(b"ab\x1B$"), Some(2));
+        assert_eq!(kanji.first_fault(b"ab\x0E"), Some(2));
     }
 
     #[test]

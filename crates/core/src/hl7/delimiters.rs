@@ -226,6 +226,10 @@ mod tests {
         let delimiters = Delimiters::from_header(b"MSH|^~\\&|LAB").unwrap();
         assert_eq!(delimiters, Delimiters::default());
         assert_eq!(delimiters.to_string(), "|^~\\&");
+        for end in ["\r", "\n", "\r\n"] {
+            let text = format!("MSH|^~\\&{end}PID|1");
+            assert_eq!(Delimiters::from_header(text.as_bytes()), Ok(delimiters), "{end:?}");
+        }
     }
 
     #[test]

@@ -130,8 +130,10 @@ mod tests {
         let head = "MSH|^~\\&|B||A||20261123||NMR|9|P|2.1\r";
         assert_eq!(answered("NMQ", "NCK\r").unwrap(), format!("{head}MSA|AA|1\rNCK|20261123\r"));
         assert_eq!(
-            answered("NMQ", "QRD|q\rNCK\rNST\r").unwrap(),
-            format!("{head}MSA|AA|1\rQRD|q\rNCK|20261123\rNST|Y|cua0||1995|1996|10|20|1|2|3|4|5|6|7|8\r")
+            answered("NMQ", "QRD|q\rQRF|f\rNCK\rNST\r").unwrap(),
+            format!(
+                "{head}MSA|AA|1\rQRD|q\rQRF|f\rNCK|20261123\rNST|Y|cua0||1995|1996|10|20|1|2|3|4|5|6|7|8\r"
+            )
         );
     }
 

@@ -126,5 +126,8 @@ mod tests {
         ] {
             assert_eq!(after_answer(5, msa4.as_bytes()), after, "{msa4}");
         }
+        // The number after the last is the first.
+        assert_eq!(after_answer(u32::MAX, b"4294967295"), AfterAnswer::Next(1));
+        assert_eq!(after_answer(u32::MAX, b"1"), AfterAnswer::Next(1));
     }
 }

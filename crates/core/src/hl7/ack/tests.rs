@@ -157,6 +157,8 @@ fn an_acknowledgment_gets_none() {
 fn an_unreadable_header_is_rejected_with_an_empty_reference() {
     let text = reject_unreadable(b"MSH|", b"2026", b"9", b"MSH-2 is empty").unwrap();
     assert_eq!(text, b"MSH|^~\\&|||||2026||ACK|9||\rMSA|AR||MSH-2 is empty\r");
+    assert!(reject_unreadable(b"MSH|", b"2026", b"9", b"").unwrap().ends_with(b"\rMSA|AR|\r"));
+    assert!(reject_unreadable(b"\xEF\xBB\xBFMSH|", b"", b"", b"").is_some());
     assert_eq!(reject_unreadable(b"GET / HTTP/1.1", b"", b"", b""), None);
 }
 
