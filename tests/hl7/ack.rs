@@ -90,3 +90,58 @@ fn text_in_the_senders_character_set() {
         .success()
         .stdout_contains("MSA|AA|7|Pr?fen\r");
 }
+
+#[test]
+fn a_framed_batch_is_answered_in_one_frame() {
+    let batch = std::fs::read(data("hl7/batch.hl7")).unwrap();
+    let plain = ack(&[], &batch).success().stdout.clone();
+    for end in [&b"\x1C\r"[..], b"\x1C", b""] {
+        let framed = ack(&[], [b"\x0B", &batch[..], end].concat());
+        framed.success().stdout_is([b"\x0B", &plain[..], b"\x1C\r"].concat());
+    }
+    // The frame ends even where its last message gets no answer, and the next message has one of its own.
+    let output = ack(
+        &[],
+        "\x0BBHS|^~\\&\rMSH|^~\\&|A||B||||ORU|7|P|2.3\rMSH|^~\\&|||||||ACK|8\rMSA|AA|1\r\x1C\r\
+         \x0BMSH|^~\\&|A||B||||ORU|9|P|2.3\r\x1C\r",
+    );
+    output.success().stdout_is(
+        "\x0BBHS|^~\\&|||||2026||||Q1|\rMSH|^~\\&|B||A||2026||ACK|Q2|P|2.3\rMSA|AA|7\r\x1C\r\
+         \x0BMSH|^~\\&|B||A||2026||ACK|Q4|P|2.3\rMSA|AA|9\r\x1C\r",
+    );
+}
+
+#[test]
+fn time_and_id_do_not_divide_the_header() {
+    for arguments in [["--time", "1|2"], ["--id", "a^b"], ["--id", "a\rb"]] {
+        hl7().arg("ack").args(arguments).stdin(TWO).run().code(2).stdout_is("");
+    }
+    let output = hl7().args(["ack", "--time", "20261123120000.5+0100", "--id", "LAB_1-"]).stdin(TWO).run();
+    output.success().stdout_contains("|20261123120000.5+0100||ACK^A01|LAB_1-1|");
+}
+
+#[test]
+fn the_trailer_counts_the_answers() {
+    let output = ack(
+        &[],
+        "FHS|^~\\&\rBHS|^~\\&\rMSH|^~\\&|||||||NMR|1|P|2.1\rMSH|^~\\&|||||||ORU|2|P|2.1\rBTS\r\
+         BHS|^~\\&\rMSH|^~\\&|||||||ORU|3|P|2.1\rBTS\rFTS\rFHS|^~\\&\rFTS\r",
+    );
+    let text = output.success().stdout();
+    let trailers: Vec<&str> =
+        text.split('\r').filter(|line| line.starts_with("BTS") || line.starts_with("FTS")).collect();
+    assert_eq!(trailers, ["BTS|1", "BTS|1", "FTS|2", "FTS|0"]);
+}
+
+#[test]
+fn an_error_is_no_acceptance() {
+    let one = "MSH|^~\\&|A||B|||T|ORU^R01|7|P|2.5";
+    ack(&["--error", "PID-3=101"], one).success().stdout_contains("MSA|AE|7\rERR");
+    ack(&["--error", "PID-3=101", "--error", "PID-4=204"], one).success().stdout_contains("MSA|AR|7\rERR");
+    ack(&["--error", "PID-3=101"], format!("{one}|||AL")).success().stdout_contains("MSA|CE|7\rERR");
+    ack(&["--error", "PID-3=101"], format!("{one}|||SU")).success().stdout_is("");
+    ack(&["--error", "PID-3=0"], one).success().stdout_contains("MSA|AA|7\rERR");
+    ack(&["--code", "AA", "--error", "PID-3=101"], one).success().stdout_contains("MSA|AA|7\rERR");
+    let query = "MSH|^~\\&|A||B|||T|NMQ|7|P|2.1\rNCK\r";
+    ack(&["--error", "NCK-1=207"], query).success().stdout_contains("MSA|AR|7\rERR");
+}

@@ -59,6 +59,9 @@ fn batches_junk_and_faults() {
     output.stderr_contains("hl7: warning: standard input: byte 0: 5 bytes that are no message\n");
     output
         .stderr_contains("hl7: warning: standard input: byte 5: the frame has no end, expected 0x1C 0x0D\n");
+    // NULs and blank lines between frames are no junk worth a word.
+    let output = hl7().arg("cat").stdin("\0\0\r\n\x0BMSH|^~\\&|A\r\x1C\r\0").run();
+    output.success().stdout_is("MSH|^~\\&|A\n").stderr_is("");
     let output = hl7().arg("cat").stdin("MSH|A\rPID|1\r").run();
     output.code(1).stdout_is("MSH|A\nPID|1\n").stderr_contains("byte 0: 'A' at byte 4 is no delimiter");
 }

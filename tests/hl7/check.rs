@@ -58,6 +58,15 @@ fn framing_and_batches() {
 }
 
 #[test]
+fn a_batch_ends_with_its_file() {
+    let directory = protogen_testkit::Dir::new();
+    let file = directory.write("half", "BHS|^~\\&\rMSH|^~\\&|||||||A|1|P|2.3\r");
+    let output = hl7().arg("check").args([&file, &file]).run();
+    let line = format!("{}: byte 34: warning: the stream ends before BTS\n", file.display());
+    output.success().stdout_is(line.repeat(2));
+}
+
+#[test]
 fn json_has_a_line_a_finding() {
     let output = hl7().args(["check", "--json"]).arg(data("hl7/adt-lf.hl7")).run();
     let finding: serde_json::Value = serde_json::from_str(&output.success().stdout()).unwrap();

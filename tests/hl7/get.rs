@@ -60,6 +60,10 @@ fn bytes_keep_the_messages_character_set() {
         .run()
         .success()
         .stdout_is(b"\xa5\x7c\xa5\x5e\t1951\n");
+    // ... and like what is shown behind a '\\'.
+    let text = b"MSH|^~\\&|||||||A|1|P|2.3||||||BIG-5\rPID|\xA5\x5C\\E\\|\xA5\x7E~b\r";
+    hl7().args(["get", "PID-1"]).stdin(text).run().success().stdout_is(b"\xA5\x5C\\\\\n");
+    hl7().args(["get", "--all", "PID-2"]).stdin(text).run().success().stdout_is(b"\xA5\x7E~b\n");
 }
 
 #[test]
@@ -89,6 +93,9 @@ fn what_is_no_path_is_told_with_its_place() {
     let output = hl7().args(["get", "PID.5"]).stdin(TWO).run();
     output.code(2).stderr_is(
         "hl7: PID.5: not a path at character 4: expected '-' and a field number, as in PID-5.1 or OBX[3]-5, and no such file\n",
+    );
+    hl7().arg("get").arg(data("hl7/adt.hl7")).run().code(2).stderr_contains(
+        "adt.hl7: not a path at character 1: expected a segment name of three capitals or digits, as in PID-5.1 or OBX[3]-5\n",
     );
     let output = hl7().args(["get", "PID-5", "PID-x"]).stdin(TWO).run();
     output.code(2).stderr_contains("hl7: PID-x: not a path at character 5: expected a field number");

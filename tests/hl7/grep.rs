@@ -51,6 +51,18 @@ fn values_are_compared_as_text_in_the_messages_set() {
     hl7().args(["grep", "-q", "PID-5.1=Müller"]).arg(&file).run().success();
     hl7().args(["grep", "-q", "NTE-3~\\ links"]).arg(&file).run().success();
     hl7().args(["grep", "-q", "PID-5.1=Łódź"]).arg(&file).run().code(1);
+    // A set that is not declared is guessed, as for `cat` and `get --json`.
+    for name in [&b"M\xFCller"[..], "Müller".as_bytes()] {
+        let text = [b"MSH|^~\\&|A\rPID|||||", name].concat();
+        hl7().args(["grep", "-q", "PID-5.1=Müller"]).stdin(&text).run().success();
+        hl7().args(["grep", "-q", "PID-5.1~ülle"]).stdin(&text).run().success();
+        hl7().args(["grep", "-q", "PID-5.1!=Müller"]).stdin(&text).run().code(1);
+    }
+    // The second byte of a Big5 character is no '^'.
+    let big5 = b"MSH|^~\\&|||||||A|1|P|2.3||||||BIG-5\rPID|\xA5\x7C\xA5\x5E\r";
+    hl7().args(["grep", "-q", "PID-1~四"]).stdin(big5).run().success();
+    hl7().args(["grep", "-q", "PID-1~^"]).stdin(big5).run().code(1);
+    hl7().args(["grep", "-q", "PID-1~"]).stdin(big5).run().success();
 }
 
 #[test]

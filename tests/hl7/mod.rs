@@ -111,8 +111,18 @@ fn a_framed_message_is_answered_before_the_stream_ends() {
 #[test]
 fn wide_text_is_refused_by_name() {
     let wide: Vec<u8> = "MSH|^~\\&|A\r".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let output = hl7().arg("check").stdin(wide).run();
-    output.code(1).stdout_contains("error");
+    let output = hl7().arg("check").stdin(&wide).run();
+    output.code(1).stdout_contains("byte 0: error: MSH: is UTF-16 or UTF-32 text, expected");
+    hl7().args(["get", "PID-5"]).stdin(&wide).run().code(1).stderr_contains("byte 0: is UTF-16");
+    let marked = [b"\xFF\xFE".as_slice(), &wide].concat();
+    hl7().args(["get", "PID-5"]).stdin(&marked).run().code(1).stderr_contains("byte 0: is UTF-16");
+}
+
+#[test]
+fn a_byte_order_mark_does_not_hide_the_message() {
+    let marked = format!("\u{FEFF}{TWO}");
+    hl7().args(["get", "MSH-10"]).stdin(&marked).run().success().stdout_is("1\n2\n").stderr_is("");
+    hl7().args(["set", "PID-5.1=Doe"]).stdin(&marked).run().success().stdout_contains("\u{FEFF}MSH|^~\\&|A");
 }
 
 #[test]

@@ -80,3 +80,17 @@ fn files_follow_the_assignments() {
         hl7().args(["set", "MSH-10=X"]).arg(data("hl7/adt.hl7")).arg("--").arg(data("hl7/latin1.hl7")).run();
     assert_eq!(output.success().stdout.windows(3).filter(|window| window == b"|X|").count(), 2);
 }
+
+#[test]
+fn the_next_file_begins_in_a_line_of_its_own() {
+    let directory = protogen_testkit::Dir::new();
+    let one = directory.write("one", "MSH|^~\\&|A\rPID|1");
+    let two = directory.write("two", "FHS|^~\\&|A\rMSH|^~\\&|B\rFTS|1");
+    let output = hl7().args(["set", "MSH-4=x"]).args([&one, &two, &one]).run();
+    output
+        .success()
+        .stdout_is("MSH|^~\\&|A|x\rPID|1\rFHS|^~\\&|A\rMSH|^~\\&|B|x\rFTS|1\rMSH|^~\\&|A|x\rPID|1");
+    // A frame needs none.
+    let output = hl7().args(["set", "MSH-4=x"]).stdin("MSH|^~\\&|A\rPID|1\x0BMSH|^~\\&|B\r\x1C\r").run();
+    output.success().stdout_is("MSH|^~\\&|A|x\rPID|1\x0BMSH|^~\\&|B|x\r\x1C\r");
+}

@@ -14,8 +14,9 @@ use std::path::PathBuf;
 
 /// Print the acknowledgment of each message, framed if it was, a batch for a batch
 ///
-/// Without --code it is the one the sender asked for by MSH-15 and MSH-16, which may be none; a message that cannot
-/// be read is rejected (AR), one that is itself an acknowledgment gets none.
+/// Without --code it is the one the sender asked for by MSH-15 and MSH-16, which may be none; with --error it says
+/// that the message is at fault. A message that cannot be read is rejected (AR), one that is itself an
+/// acknowledgment gets none.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// AA, AE, AR, CA, CE or CR
@@ -28,10 +29,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH=CODE", value_parser = error)]
     error: Vec<ErrorDetail>,
     /// MSH-7 of the answers; now, if it is not given
-    #[arg(long)]
+    #[arg(long, value_parser = plain)]
     time: Option<String>,
     /// MSH-10 of the answers begins with this, a number follows; the time, if it is not given
-    #[arg(long, value_name = "PREFIX")]
+    #[arg(long, value_name = "PREFIX", value_parser = plain)]
     id: Option<String>,
     /// Files to read; standard input if there are none
     files: Vec<PathBuf>,
@@ -39,6 +40,14 @@ pub(crate) struct Args {
 
 pub(crate) fn code(text: &str) -> Result<AckCode, String> {
     AckCode::parse(text.as_bytes()).ok_or_else(|| "expected AA, AE, AR, CA, CE or CR".into())
+}
+
+/// A value of MSH that must not divide it.
+fn plain(text: &str) -> Result<String, String> {
+    match text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'+' | b'-' | b'_')) {
+        true => Ok(text.into()),
+        false => Err("expected letters, digits, and of . + - _".into()),
+    }
 }
 
 fn error(text: &str) -> Result<ErrorDetail, String> {
@@ -51,17 +60,21 @@ fn error(text: &str) -> Result<ErrorDetail, String> {
 }
 
 pub(crate) fn run(args: &Args, max_size: usize, output: &mut Output) -> anyhow::Result<Status> {
-    let mut writer = Writer { args, count: 0, delimiters: Delimiters::default(), in_batch: 0, in_file: 0 };
+    let mut writer = Writer {
+        args,
+        count: 0,
+        delimiters: Delimiters::default(),
+        in_batch: 0,
+        in_file: 0,
+        batch_frame: false,
+    };
     let mut found = false;
     let status = input::each_item(&args.files, max_size, |item, place| {
         found |= item.kind == Kind::Message;
         let (answer, status) = writer.answer(item, place);
-        if let Some(answer) = answer {
-            let alone = item.framed && item.kind == Kind::Message;
-            let (before, after): (&[u8], &[u8]) = if alone { (b"\x0B", b"\x1C\r") } else { (b"", b"") };
-            output.message(before, &answer, after)?;
-            output.flush()?;
-        }
+        let (before, after) = writer.frame(item, answer.is_some());
+        output.message(before, &answer.unwrap_or_default(), after)?;
+        output.flush()?;
         Ok(status)
     })?;
     if !found {
@@ -78,6 +91,8 @@ struct Writer<'a> {
     delimiters: Delimiters,
     in_batch: u64,
     in_file: u64,
+    /// The frame of a batch was begun in the output: what is in it gets no frames of its own.
+    batch_frame: bool,
 }
 
 impl Writer<'_> {
@@ -112,6 +127,25 @@ impl Writer<'_> {
         }
     }
 
+    /// What to write before and after the answer to an item: a frame around it, or the ends of a whole batch's.
+    fn frame(&mut self, item: &Item, answered: bool) -> (&'static [u8], &'static [u8]) {
+        const START: &[u8] = b"\x0B";
+        const END: &[u8] = b"\x1C\r";
+        if !self.batch_frame {
+            if !item.framed || !answered {
+                return (b"", b"");
+            }
+            if item.kind == Kind::Message {
+                return (START, END);
+            }
+        }
+        let before = if self.batch_frame { b"" } else { START };
+        // The frame ends with its last item, whether it was ended properly or not.
+        let ends = !item.complete || !item.after().is_empty();
+        self.batch_frame = !ends;
+        (before, if ends { END } else { b"" })
+    }
+
     fn acknowledge(&mut self, item: &Item, place: &Place, time: &str) -> (Option<Vec<u8>>, Status) {
         input::warn_of_half_frame(item, place);
         let id = self.next_id(time);
@@ -121,16 +155,15 @@ impl Writer<'_> {
                 place.complain(item.body_offset(), &error);
                 let text = error.to_string();
                 let answer = reject_unreadable(item.body(), time.as_bytes(), id.as_bytes(), text.as_bytes());
-                self.in_batch += 1;
+                self.in_batch += u64::from(answer.is_some());
                 return (answer, Status::Negative);
             }
         };
         let asked = self.args.code.or_else(|| match is_acknowledgment(&message) {
             true => None,
-            false => Mode::of(&message).due(Outcome::Accepted),
+            false => Mode::of(&message).due(self.outcome()),
         });
         let Some(code) = asked else { return (None, Status::Done) };
-        self.in_batch += 1;
         // The text is the terminal's, in UTF-8; the answer is in the request's set, or in ASCII.
         let set = CharacterSet::of(&message).unwrap_or(CharacterSet::Ascii);
         let text = set.encode(&self.args.text).map(std::borrow::Cow::into_owned);
@@ -144,11 +177,22 @@ impl Writer<'_> {
             errors: &self.args.error,
             ..Acknowledgment::new(code)
         };
-        let answer = match is_network_management(&message) && self.args.code.is_none() {
+        let by_itself = self.args.code.is_none() && self.args.error.is_empty();
+        let answer = match is_network_management(&message) && by_itself {
             true => answer_network_management(&message, None, &ack),
             false => Some(ack.answer(&message)),
         };
+        self.in_batch += u64::from(answer.is_some());
         (answer, Status::Done)
+    }
+
+    /// A message with an error is not accepted: errors of the 200s are rejects (HL7 table 0357).
+    fn outcome(&self) -> Outcome {
+        match self.args.error.iter().map(|error| error.code as u16).max() {
+            None | Some(0) => Outcome::Accepted,
+            Some(100..200) => Outcome::Error,
+            Some(_) => Outcome::Rejected,
+        }
     }
 
     fn next_id(&mut self, time: &str) -> String {

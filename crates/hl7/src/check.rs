@@ -40,7 +40,8 @@ pub(crate) fn run(args: &Args, max_size: usize, output: &mut Output) -> anyhow::
         }
     };
     input::each_item(&args.files, max_size, |item, place| {
-        if end.0 != place.file {
+        // Each file begins anew, also the same one named twice.
+        if item.offset == 0 {
             if let Some(fault) = std::mem::take(&mut batch).finish(end.1) {
                 report(&end.0, fault.offset, Severity::Warning, &fault.text)?;
             }

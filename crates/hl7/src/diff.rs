@@ -55,7 +55,10 @@ fn messages(file: &PathBuf, max_size: usize) -> anyhow::Result<Vec<Vec<u8>>> {
     let mut bodies = Vec::new();
     input::each_item(std::slice::from_ref(file), max_size, |item: &Item, place| {
         match item.kind {
-            Kind::Message => bodies.push(item.body().to_vec()),
+            Kind::Message => {
+                input::warn_of_half_frame(item, place);
+                bodies.push(item.body().to_vec());
+            }
             _ => input::warn_of_junk(item, place),
         }
         Ok(Status::Done)

@@ -94,22 +94,19 @@ fn condition(text: &str) -> Result<Condition, String> {
 impl Condition {
     fn holds(&self, message: &Message) -> bool {
         let set = CharacterSet::of(message).unwrap_or(CharacterSet::Ascii);
-        // A value that the message's set cannot hold is not in the message; an undeclared set is taken as UTF-8.
-        let wanted = set.encode(&self.value).unwrap_or(Cow::Borrowed(self.value.as_bytes()));
         let mut values = message.get_all(&self.path);
+        let equals = |value: Value| set.decode(&bytes(&value)) == self.value;
         match self.operator {
             Operator::Valued => values.any(|value| value.is_valued()),
-            Operator::Equals => values.any(|value| text(&value) == wanted),
-            Operator::Differs => !values.any(|value| text(&value) == wanted),
-            Operator::Contains => values.any(|value| contains(&text(&value), &wanted)),
+            Operator::Equals => values.any(equals),
+            Operator::Differs => !values.any(equals),
+            // In characters, not bytes: in Big5 two halves of two characters can look like a third.
+            Operator::Contains => values.any(|value| set.decode(&bytes(&value)).contains(&self.value)),
         }
     }
 }
 
-fn text<'a>(value: &Value<'a>) -> Cow<'a, [u8]> {
+/// A leaf's text, a composite as it stands.
+fn bytes<'a>(value: &Value<'a>) -> Cow<'a, [u8]> {
     if value.is_leaf() { value.text() } else { Cow::Borrowed(value.raw()) }
-}
-
-fn contains(text: &[u8], wanted: &[u8]) -> bool {
-    wanted.is_empty() || text.windows(wanted.len()).any(|window| window == wanted)
 }

@@ -149,9 +149,10 @@ pub(crate) fn paths_and_files<T>(
         let path = argument.to_str().ok_or_else(|| "not UTF-8".to_string()).and_then(&read);
         match path {
             Ok(path) if rest.is_empty() => paths.push(path),
-            Err(cause) if rest.is_empty() && (paths.is_empty() || !exists(argument)) => {
+            Err(cause) if rest.is_empty() && !exists(argument) => {
                 anyhow::bail!("{}: {cause}, and no such file", argument.display());
             }
+            Err(cause) if paths.is_empty() => anyhow::bail!("{}: {cause}", argument.display()),
             _ => rest.push(PathBuf::from(argument)),
         }
     }

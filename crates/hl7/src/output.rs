@@ -20,12 +20,20 @@ impl Output {
     /// Writes a message with the frame it came in. Where plain ones follow each other, the first gets the
     /// segment end it lacks, or the second would begin in its last line.
     pub(crate) fn message(&mut self, before: &[u8], body: &[u8], after: &[u8]) -> io::Result<()> {
-        if before.is_empty() && !matches!(self.last, b'\r' | b'\n') {
-            self.to.write_all(b"\r")?;
+        if before.is_empty() && !body.is_empty() {
+            self.end_line()?;
         }
         self.write_all(before)?;
         self.write_all(body)?;
         self.write_all(after)
+    }
+
+    /// Ends the segment that is being written, if it has no end.
+    pub(crate) fn end_line(&mut self) -> io::Result<()> {
+        match self.last {
+            b'\r' | b'\n' => Ok(()),
+            _ => self.write_all(b"\r"),
+        }
     }
 
     /// Writes the name of a segment or field, standing out on a terminal.
@@ -70,7 +78,7 @@ pub(crate) fn write_value(to: &mut impl Write, value: &Value, also: Option<u8>) 
     let leaf = value.is_leaf();
     let text = if leaf { value.text() } else { Cow::Borrowed(value.raw()) };
     let mut copied = 0;
-    for (i, &byte) in text.iter().enumerate() {
+    for (i, byte) in value.delimiters().characters(&text) {
         let shown = match byte {
             b'\t' => b't',
             b'\r' => b'r',

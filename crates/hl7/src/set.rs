@@ -31,6 +31,10 @@ pub(crate) fn run(args: &Args, max_size: usize, output: &mut Output) -> anyhow::
     let mut found = false;
     let status = input::each_item(&files, max_size, |item, place| {
         if item.kind != Kind::Message {
+            // The header of a batch in the next file, too, begins in a line of its own.
+            if item.kind != Kind::Other && item.before().is_empty() {
+                output.end_line()?;
+            }
             output.write_all(item.raw)?;
             return Ok(Status::Done);
         }

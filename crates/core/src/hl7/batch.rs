@@ -50,15 +50,10 @@ impl BatchCheck {
                 self.messages += 1;
                 None
             }
-            Kind::BatchTrailer => {
-                let (open, messages) = (self.batch, self.messages);
-                self.batch = false;
-                self.messages = 0;
-                match open {
-                    false => fault("BTS without BHS".into()),
-                    true => fault(miscount("BTS-1", &trailer_count(item)?, messages, "messages")?),
-                }
-            }
+            Kind::BatchTrailer => match std::mem::take(&mut self.batch) {
+                false => fault("BTS without BHS".into()),
+                true => fault(miscount("BTS-1", &trailer_count(item)?, self.messages, "messages")?),
+            },
             Kind::FileTrailer => {
                 let ended = std::mem::take(self);
                 match (ended.file, ended.batch) {
@@ -141,6 +136,7 @@ mod tests {
             "FHS|^~\\&\rBHS|^~\\&\rMSH|1\rMSH|2\rBTS|2\rBHS|^~\\&\rBTS|0\rFTS|2\r",
             "BHS|^~\\&\rMSH|1\rBTS\r",
             "MSH|1\rMSH|2\r",
+            "MSH|1\rBHS|^~\\&\rMSH|1\rBTS|1\rMSH|1\rBHS|^~\\&\rMSH|1\rBTS|1\r",
             "FHS|^~\\&\rMSH|1\rFTS||no count\r",
             "",
         ] {

@@ -51,7 +51,8 @@ static NAMES: [(&[u8], CharacterSet); 22] = {
         (b"ISO IR87", Other(e::ISO_2022_JP, Shifted)),
         (b"GB 18030-2000", Other(e::GB18030, LeadByte)),
         (b"BIG-5", Other(e::BIG5, LeadByte)),
-        (b"KS X 1001", Other(e::EUC_KR, LeadByte)),
+        // Its second bytes are never punctuation, so a character cut short swallows no delimiter.
+        (b"KS X 1001", Other(e::EUC_KR, Single)),
         (b"UTF-8", Utf8),
     ]
 };
@@ -78,17 +79,17 @@ impl Error for UnknownCharacterSet {}
 impl CharacterSet {
     /// The set of a message, by the first repetition of its MSH-18 (BHS and FHS have none).
     ///
-    /// Japanese messages leave the first repetition empty and name the set that is switched to in the second.
+    /// Japanese messages name the set that is switched to in a later repetition and leave the first empty, or name
+    /// an ASCII there. Bytes of that set look like delimiters, so it is the one that counts.
     ///
     /// # Errors
     /// When the name is not of table 0211, or is of a set not supported here (UTF-16, UTF-32, CNS 11643, ISO IR159).
     pub fn of(message: &Message) -> Result<Self, UnknownCharacterSet> {
         let field = message.header(18);
-        let first = field.repetition(1).raw();
-        if first.is_empty() && field.repetition(2).raw() == b"ISO IR87" {
-            return Self::from_name(b"ISO IR87");
-        }
-        Self::from_name(first)
+        let mut sets = field.repetitions().map(|repetition| Self::from_name(repetition.raw()));
+        let first = sets.next().unwrap_or(Ok(CharacterSet::Ascii))?;
+        let shifted = sets.flatten().find(|set| set.width() == Width::Shifted);
+        Ok(shifted.filter(|_| first.is_ascii_based()).unwrap_or(first))
     }
 
     /// The set of that name.
@@ -101,6 +102,12 @@ impl CharacterSet {
         }
         let known = NAMES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
         known.map(|&(_, set)| set).ok_or_else(|| UnknownCharacterSet { name: name.to_vec() })
+    }
+
+    /// ASCII, or one of its Japanese neighbours: a set that ISO 2022 switches to JIS X 0208 from.
+    fn is_ascii_based(self) -> bool {
+        matches!(self, CharacterSet::Ascii)
+            || self == CharacterSet::Other(encoding_rs::SHIFT_JIS, Width::Single)
     }
 
     /// How characters of this set are made of bytes.
@@ -151,9 +158,15 @@ impl CharacterSet {
                 None => Ok(Cow::Owned(text.chars().map(|c| c as u8).collect())),
             },
             CharacterSet::Other(encoding, _) => match encoding.encode(text) {
-                (bytes, _, false) => Ok(bytes),
+                (bytes, _, false) if encoding != encoding_rs::SHIFT_JIS => Ok(bytes),
+                // Of Shift_JIS only the single bytes are JIS X 0201.
+                (bytes, _, false) if bytes.len() == text.chars().count() => Ok(bytes),
                 _ => {
-                    let unknown = |c: &char| encoding.encode(c.encode_utf8(&mut [0; 4])).2;
+                    let unknown = |c: &char| {
+                        let mut scratch = [0; 4];
+                        let (bytes, _, unknown) = encoding.encode(c.encode_utf8(&mut scratch));
+                        unknown || (encoding == encoding_rs::SHIFT_JIS && bytes.len() > 1)
+                    };
                     Err(text.chars().find(unknown).unwrap_or('\u{FFFD}'))
                 }
             },
@@ -162,6 +175,10 @@ impl CharacterSet {
 }
 
 fn first_malformed(encoding: &'static Encoding, bytes: &[u8]) -> Option<usize> {
+    // ASCII without a shift is in all of them, and most fields are no more than that.
+    if bytes.iter().all(|b| b.is_ascii() && !matches!(b, 0x0E | 0x0F | 0x1B)) {
+        return None;
+    }
     let mut decoder = encoding.new_decoder_without_bom_handling();
     let mut scratch = [0u8; 4096];
     let mut at = 0;
@@ -224,6 +241,10 @@ mod tests {
         assert_eq!(CharacterSet::Utf8.first_fault(b"ab\xFF"), Some(2));
         let big5 = CharacterSet::from_name(b"BIG-5").unwrap();
         assert_eq!(big5.first_fault(b"ab\xFF\xFF"), Some(2));
+        // ASCII to the eye, but a shift that leads nowhere.
+        let kanji = CharacterSet::from_name(b"ISO IR87").unwrap();
+        assert_eq!(kanji.first_fault(b"ab\x1B$"), Some(2));
+        assert_eq!(kanji.first_fault(b"ab\x0E"), Some(2));
     }
 
     #[test]
@@ -238,5 +259,40 @@ mod tests {
     fn the_japanese_way_of_naming_a_set() {
         let message = Message::parse(b"MSH|^~\\&||||||||1|P|2.5||||||~ISO IR87\r").unwrap();
         assert_eq!(CharacterSet::of(&message).unwrap().width(), Width::Shifted);
+        for (names, width) in [
+            ("~ISO IR87", Width::Shifted),
+            ("ASCII~ISO IR87", Width::Shifted),
+            ("ISO IR14~ISO IR87", Width::Shifted),
+            ("~ISO IR159~ISO IR87", Width::Shifted),
+            ("ISO IR87", Width::Shifted),
+            ("ASCII~8859/1", Width::Single),
+            ("8859/1~ISO IR87", Width::Single),
+            ("UNICODE UTF-8~ISO IR87", Width::Single),
+            ("", Width::Single),
+        ] {
+            let text = format!("MSH|^~\\&||||||||1|P|2.5||||||{names}\rPID|1|\x1B$B;3|E\x1B(B|x\r");
+            let message = Message::parse(text.as_bytes()).unwrap();
+            assert_eq!(CharacterSet::of(&message).unwrap().width(), width, "{names}");
+            let x = if width == Width::Shifted { "PID-3" } else { "PID-4" };
+            assert_eq!(message.get(&x.parse().unwrap()).raw(), b"x", "{names}");
+        }
+    }
+
+    #[test]
+    fn jis_x_0201_has_no_kanji() {
+        for name in ["ISO IR13", "iso ir14"] {
+            let set = CharacterSet::from_name(name.as_bytes()).unwrap();
+            assert_eq!(set.encode("ﾔﾏﾀﾞ").unwrap().as_ref(), b"\xD4\xCF\xC0\xDE");
+            assert_eq!(set.decode(b"\xD4\xCF\xC0\xDE"), "ﾔﾏﾀﾞ");
+            // Its second byte in Shift_JIS would be the escape character.
+            assert_eq!(set.encode("ﾔ表"), Err('表'));
+        }
+    }
+
+    #[test]
+    fn a_korean_character_cut_short_swallows_no_delimiter() {
+        let text = b"MSH|^~\\&||||||||1|P|2.5||||||KS X 1001\rPID|\xB1\xE8\xB1|x\r";
+        let message = Message::parse(text).unwrap();
+        assert_eq!(message.get(&"PID-2".parse().unwrap()).raw(), b"x");
     }
 }

@@ -39,7 +39,7 @@ pub struct Finding {
     pub text: String,
 }
 
-/// The most findings of one message; those after are left out.
+/// The most findings of one message; those after are left out, but for the first error.
 pub const MAX_FINDINGS: usize = 100;
 
 /// Checks the structure of one message: header, segments, line ends, characters, escape sequences.
@@ -68,8 +68,12 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     fn add(&mut self, severity: Severity, offset: usize, place: &str, text: String) {
+        let finding = Finding { severity, offset, place: place.into(), text };
         if self.0.len() < MAX_FINDINGS {
-            self.0.push(Finding { severity, offset, place: place.into(), text });
+            self.0.push(finding);
+        } else if severity == Severity::Error && self.0.iter().all(|f| f.severity == Severity::Warning) {
+            // However many warnings there are, they do not hide that there is an error.
+            self.0[MAX_FINDINGS - 1] = finding;
         }
     }
 
@@ -114,21 +118,22 @@ fn check_header(message: &Message, findings: &mut Findings) {
 
 fn check_line_ends(message: &Message, findings: &mut Findings) {
     let bytes = message.bytes();
-    let first_end = message.at(0).map_or(0, |msh| msh.span().end);
-    match bytes.get(first_end..) {
-        Some([CR, LF, ..]) => findings.warning(first_end + 1, "", "CR LF ends segments, expected CR alone"),
-        Some([LF, ..]) => findings.warning(first_end, "", "LF ends segments, expected CR"),
-        _ => {}
-    }
-    let mut last_end = first_end;
-    for segment in message.segments().skip(1) {
-        if segment.offset() > last_end + 2 || bytes[last_end..segment.offset()] == [CR, CR] {
-            findings.warning(last_end + 1, "", "empty segment");
+    let mut told = false;
+    for (i, segment) in message.segments().enumerate() {
+        let end = segment.span().end;
+        let next = message.at(i + 1).map(|next| next.offset());
+        let terminator = &bytes[end..next.unwrap_or(bytes.len())];
+        // Said once: of the first segment that does not end in CR.
+        match terminator {
+            [CR, LF, ..] if !told => findings.warning(end + 1, "", "CR LF ends segments, expected CR alone"),
+            [LF, ..] if !told => findings.warning(end, "", "LF ends segments, expected CR"),
+            [] => findings.warning(end, "", "the last segment has no end, expected CR"),
+            _ => {}
         }
-        last_end = segment.span().end;
-    }
-    if last_end == bytes.len() {
-        findings.warning(last_end, "", "the last segment has no end, expected CR");
+        told |= terminator.contains(&LF);
+        if next.is_some() && !matches!(terminator, [_] | [CR, LF]) {
+            findings.warning(end + 1, "", "empty segment");
+        }
     }
 }
 
@@ -213,6 +218,27 @@ mod tests {
             (with("\n"), format!("{n}: warning: : LF ends segments, expected CR")),
             (with("\r\n"), format!("{}: warning: : CR LF ends segments, expected CR alone", n + 1)),
             (with("\r\rPID|1\r"), format!("{}: warning: : empty segment", n + 1)),
+            (with("\rPID|1\nPV1|1\r"), format!("{}: warning: : LF ends segments, expected CR", n + 6)),
+            (
+                with("\rPID|1\r\nPV1|1\r\n"),
+                format!("{}: warning: : CR LF ends segments, expected CR alone", n + 7),
+            ),
+            (
+                with("\rPID|\u{b}\r"),
+                format!("{}: error: PID-1: control character 0x0B, expected it escaped as \\X0B\\", n + 5),
+            ),
+            (
+                with("\rPID|\u{1c}\r"),
+                format!("{}: error: PID-1: control character 0x1C, expected it escaped as \\X1C\\", n + 5),
+            ),
+            (
+                b"MSH|^~\\&|||||||A|123456789012345678901|P|2.6\r".into(),
+                "17: warning: MSH-10: 21 characters, expected at most 20".into(),
+            ),
+            (
+                b"MSH|^~\\&|||||||A|1|P|2.3||||||~ISO IR87\rPID|\x1B$B;3ED\x1B(B\x1C\r".into(),
+                "54: error: PID-1: control character 0x1C, expected it escaped as \\X1C\\".into(),
+            ),
             (
                 with("\rPIDX|1\r"),
                 format!("{}: error: : \"PIDX\" is no segment name, expected three capitals or digits", n + 1),
@@ -265,5 +291,14 @@ mod tests {
     fn findings_are_bounded() {
         let text = [b"MSH|^~\\&|||||||A|1|P|2.3\r".as_slice(), &b"pid|1\r".repeat(1000)].concat();
         assert_eq!(check(&text).len(), MAX_FINDINGS);
+        let text = [b"MSH|^~\\&|||||||A|1|P|2.3\rPID", b"|\xFC".repeat(200).as_slice(), b"|\0\r"].concat();
+        let found = check(&text);
+        assert_eq!((found.len(), found.last().unwrap().severity), (MAX_FINDINGS, Severity::Error));
+    }
+
+    #[test]
+    fn findings_come_in_the_order_of_their_bytes() {
+        let found = check(b"MSH|^~\\&|||||||A|1|P|2.3\rPID|\0\n\nPV1|\0\rpv2|1");
+        assert!(found.len() >= 4 && found.is_sorted_by_key(|finding| finding.offset), "{found:?}");
     }
 }

@@ -98,6 +98,10 @@ mod tests {
     fn some_segments_cannot_be_continued() {
         let text = "MSH|^~\\&|A\rADD|x\rPID|1\rADD|2\r";
         assert_eq!(joined(text), text);
+        for name in ["MSA", "PID", "DSC", "QRD", "QRF", "URD", "URS"] {
+            let text = format!("MSH|^~\\&|A\r{name}|1\rADD|2\r");
+            assert_eq!(joined(&text), text);
+        }
         assert!(matches!(join_added(&Message::parse(b"MSH|^~\\&|A\r").unwrap()), Cow::Borrowed(_)));
     }
 

@@ -13,14 +13,14 @@ pub const NULL: &[u8] = b"\"\"";
 
 /// How many bytes one character takes, where a byte that looks like a delimiter may be half of a character.
 ///
-/// Single-byte sets and UTF-8 never use an ASCII byte inside a character; Big5 and GB 18030 use them as second
-/// bytes, ISO-2022-JP between two shift sequences.
+/// Single-byte sets and UTF-8 never use an ASCII byte inside a character, EUC-KR none that is punctuation; Big5 and
+/// GB 18030 use them as second bytes, ISO-2022-JP between two shift sequences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Width {
     /// An ASCII byte is always an ASCII character.
     #[default]
     Single,
-    /// A byte of 0x81 to 0xFE takes the next one with it (Big5, GB 18030, EUC-KR).
+    /// A byte of 0x81 to 0xFE takes the next one with it, if that can be a second byte (Big5, GB 18030).
     LeadByte,
     /// `ESC $ B` and its kin switch to two-byte characters, `ESC (` back (ISO-2022-JP).
     Shifted,
@@ -105,6 +105,12 @@ impl Delimiters {
             .into_iter()
             .map_while(|c| c)
             .collect()
+    }
+
+    /// The single-byte characters of a text of the message, with their positions: a byte of a longer character is
+    /// passed over, whatever it looks like.
+    pub fn characters<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = (usize, u8)> + use<'a> {
+        Characters::new(bytes, self.width)
     }
 
     /// The position of the first `delimiter` in `bytes` that is a character of its own, at or after `from`.
@@ -203,8 +209,10 @@ impl Iterator for Characters<'_> {
                 self.at += 1;
                 return Some((at, byte));
             }
-            // A broken character must not swallow a segment end or a control character.
-            self.at += if self.bytes.get(at + 1).is_some_and(|&b| b >= 0x21) { 2 } else { 1 };
+            // A character cut short by its sender must not swallow what cannot be its other half: in Big5 and
+            // GB 18030 that is anything below the digits.
+            let lowest = if width == Width::LeadByte { 0x30 } else { 0x21 };
+            self.at += if self.bytes.get(at + 1).is_some_and(|&b| b >= lowest) { 2 } else { 1 };
         }
     }
 }
@@ -218,6 +226,10 @@ mod tests {
         let delimiters = Delimiters::from_header(b"MSH|^~\\&|LAB").unwrap();
         assert_eq!(delimiters, Delimiters::default());
         assert_eq!(delimiters.to_string(), "|^~\\&");
+        for end in ["\r", "\n", "\r\n"] {
+            let text = format!("MSH|^~\\&{end}PID|1");
+            assert_eq!(Delimiters::from_header(text.as_bytes()), Ok(delimiters), "{end:?}");
+        }
     }
 
     #[test]
@@ -256,5 +268,21 @@ mod tests {
         // ESC $ B switches to two-byte characters, ESC ( B back.
         let found: Vec<_> = Characters::new(b"\x1B$B|^\x1B(B|", Width::Shifted).collect();
         assert_eq!(found, [(8, b'|')]);
+        // JIS X 0212 has a longer shift sequence.
+        let found: Vec<_> = Characters::new(b"\x1B$(D|^\x1B(B|", Width::Shifted).collect();
+        assert_eq!(found, [(9, b'|')]);
+    }
+
+    #[test]
+    fn a_broken_character_swallows_nothing_that_divides() {
+        for end in [b'\r', b'\n', b'\t', b'&', b'#', 0x1C] {
+            let found: Vec<_> = Characters::new(&[0xA5, end, b'|'], Width::LeadByte).collect();
+            assert_eq!(found, [(1, end), (2, b'|')]);
+        }
+        // A line end switches back, even in the middle of a character.
+        let found: Vec<_> = Characters::new(b"\x1B$B;\r|", Width::Shifted).collect();
+        assert_eq!(found, [(4, b'\r'), (5, b'|')]);
+        let found: Vec<_> = Characters::new(b"\x1B$B;3\n|", Width::Shifted).collect();
+        assert_eq!(found, [(5, b'\n'), (6, b'|')]);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::message::{Message, Segment};
 use super::path::Path;
-use super::value::{Level, Value};
+use super::value::{Level, Parts, Value};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 use std::collections::{HashMap, VecDeque};
 
@@ -35,22 +35,28 @@ pub enum Difference<'a, 'b> {
     },
 }
 
-/// The most pairs of segments that are aligned by content; beyond it, by name and order only.
+/// The most pairs of segments that are aligned by content; beyond it, by name and order only. What is equal at the
+/// beginning and the end of both messages is paired first and does not count.
 const MAX_PAIRS: usize = 1_000_000;
 
 /// All differences, in order. Segments are paired where they are equal, then by name and order between those.
 pub fn diff<'a, 'b>(left: &Message<'a>, right: &Message<'b>) -> Vec<Difference<'a, 'b>> {
     let mut comparison = Comparison { left: numbered(left), right: numbered(right), found: Vec::new() };
-    let (n, m) = (comparison.left.len(), comparison.right.len());
+    let raw_left: Vec<&[u8]> = comparison.left.iter().map(|segment| segment.raw).collect();
+    let raw_right: Vec<&[u8]> = comparison.right.iter().map(|segment| segment.raw).collect();
+    let equal = |(a, b): &(&&[u8], &&[u8])| a == b;
+    let head = raw_left.iter().zip(&raw_right).take_while(equal).count();
+    let (rest_left, rest_right) = (&raw_left[head..], &raw_right[head..]);
+    let tail = rest_left.iter().rev().zip(rest_right.iter().rev()).take_while(equal).count();
+    let (n, m) = (rest_left.len() - tail, rest_right.len() - tail);
     if n.saturating_mul(m) > MAX_PAIRS {
-        comparison.pair_by_name(0..n, 0..m);
+        comparison.pair_by_name(head..head + n, head..head + m);
         return comparison.found;
     }
-    let raw = |segments: &[Numbered]| segments.iter().map(|s| s.raw.to_vec()).collect::<Vec<_>>();
-    let ops = capture_diff_slices(Algorithm::Myers, &raw(&comparison.left), &raw(&comparison.right));
-    for op in ops {
+    for op in capture_diff_slices(Algorithm::Myers, &rest_left[..n], &rest_right[..m]) {
         if !matches!(op, DiffOp::Equal { .. }) {
-            comparison.pair_by_name(op.old_range(), op.new_range());
+            let (old, new) = (op.old_range(), op.new_range());
+            comparison.pair_by_name(old.start + head..old.end + head, new.start + head..new.end + head);
         }
     }
     comparison.found
@@ -142,28 +148,41 @@ impl<'a, 'b> Comparison<'a, 'b, '_, '_> {
             self.found.push(Difference::Value { path, left: left.get(), right: right.get() });
             return;
         }
-        let parts = |value: Value| match level {
-            Level::Field => value.repetitions().count(),
-            Level::Repetition => value.components().count(),
-            _ => value.subcomponents().count(),
-        };
-        for n in 1..=parts(left).max(parts(right)) {
-            let number = Some(n as u32);
-            match level {
-                Level::Field => {
-                    // One repetition on both sides is the field itself.
-                    let repetition = if n > 1 { number } else { None };
-                    self.descend(Path { repetition, ..path }, left.repetition(n), right.repetition(n));
-                }
-                Level::Repetition => {
-                    self.descend(Path { component: number, ..path }, left.component(n), right.component(n));
-                }
-                _ => {
-                    let path = Path { subcomponent: number, ..path };
-                    self.descend(path, left.subcomponent(n), right.subcomponent(n));
-                }
+        let (mut lefts, mut rights) = (parts(&left, level), parts(&right, level));
+        // Past its last part, each side has an absent one.
+        let (no_left, no_right) = (nothing(&left, level), nothing(&right, level));
+        for n in 1.. {
+            let (left, right) = (lefts.next(), rights.next());
+            if left.is_none() && right.is_none() {
+                return;
             }
+            let number = Some(n);
+            let path = match level {
+                // The first repetition is what the field's own path names.
+                Level::Field => Path { repetition: number.filter(|&n| n > 1), ..path },
+                Level::Repetition => Path { component: number, ..path },
+                _ => Path { subcomponent: number, ..path },
+            };
+            self.descend(path, left.unwrap_or(no_left), right.unwrap_or(no_right));
         }
+    }
+}
+
+/// The parts of a value one level below `level`.
+fn parts<'a>(value: &Value<'a>, level: Level) -> Parts<'a> {
+    match level {
+        Level::Field => value.repetitions(),
+        Level::Repetition => value.components(),
+        _ => value.subcomponents(),
+    }
+}
+
+/// The absent part of a value one level below `level`.
+fn nothing<'a>(value: &Value<'a>, level: Level) -> Value<'a> {
+    match level {
+        Level::Field => value.repetition(0),
+        Level::Repetition => value.component(0),
+        _ => value.subcomponent(0),
     }
 }
 
@@ -222,5 +241,31 @@ mod tests {
         let left = (0..1500).map(|i| format!("OBX|{i}|a\r")).collect::<String>();
         let right = left.replace("|a\r", "|b\r");
         assert_eq!(differences(&left, &right).len(), 1500);
+        // One segment more is one difference, however many are equal before and behind it.
+        for at in [0, 700, 1500] {
+            let lines: Vec<&str> = left.split_inclusive('\r').collect();
+            let more = [&lines[..at], &["OBX|new\r"], &lines[at..]].concat().concat();
+            assert_eq!(differences(&left, &more).len(), 1, "{at}");
+            assert_eq!(differences(&more, &left).len(), 1, "{at}");
+        }
+        assert_eq!(differences("OBX|1\rOBX|1\r", "OBX|1\r"), ["- OBX[2] OBX|1"]);
+    }
+
+    #[test]
+    fn very_long_fields_are_compared_in_one_pass() {
+        let long = |last: &str| format!("PID|{}{last}\r", "~".repeat(200_000));
+        assert_eq!(differences(&long("a"), &long("b")), ["PID-1[200001] a b"]);
+        let long = |last: &str| format!("PID|{}{last}\r", "^".repeat(200_000));
+        assert_eq!(differences(&long("a"), &long("b")), ["PID-1.200001 a b"]);
+        let long = |last: &str| format!("PID|^{}{last}\r", "&".repeat(200_000));
+        assert_eq!(differences(&long("a"), &long("")), ["PID-1.2.200001 a "]);
+    }
+
+    #[test]
+    fn segments_of_one_name_are_paired_in_order() {
+        assert_eq!(
+            differences("OBX|1|a\rNTE|1|x\rOBX|2|b\r", "NTE|1|y\rOBX|1|c\rNTE|2|z\r"),
+            ["+ NTE NTE|1|y", "OBX-2 a c", "NTE-1 1 2", "NTE-2 x z", "- OBX[2] OBX|2|b"]
+        );
     }
 }

@@ -253,11 +253,13 @@ fn terminator(message: &Message) -> &'static [u8] {
 
 /// The bytes that a path names, and the delimiters to be written before a value where the place is not there yet.
 fn locate(message: &Message, path: &Path) -> Result<(Range<usize>, Vec<u8>), EditError> {
-    let nth = path.occurrence.unwrap_or(1) as usize - 1;
-    let segment = message.named(path.segment).nth(nth).ok_or(EditError::NoSegment(*path))?;
-    let Some(field) = path.field.map(|n| n as usize) else {
+    // Numbers count from 1; field 0 would be the segment's name.
+    let numbers = [path.occurrence, path.field, path.repetition, path.component, path.subcomponent];
+    let Some(field) = path.field.filter(|_| !numbers.contains(&Some(0))).map(|n| n as usize) else {
         return Err(EditError::NotASegment);
     };
+    let nth = path.occurrence.unwrap_or(1) as usize - 1;
+    let segment = message.named(path.segment).nth(nth).ok_or(EditError::NoSegment(*path))?;
     let delimiters = message.delimiters();
     let mut padding = Vec::new();
     let mut span = match segment.field_span(field) {
@@ -379,6 +381,21 @@ mod tests {
         assert!(matches!(refused("PID"), EditError::NotASegment));
         assert!(matches!(refused("PID-20000"), EditError::TooFar(_)));
         assert!(matches!(refused("PID-5.20000"), EditError::TooFar(_)));
+        for raw in [b"a\rb", b"a\nb", b"a~b"] {
+            let error = edited("PID-5", |editor, path| editor.set_raw(path, raw)).unwrap_err();
+            assert!(matches!(error, EditError::BreaksOut { offset: 1, .. }));
+        }
+        let mut editor = Editor::new(b"MSH|^~\\&|A\rMSH\r".to_vec()).unwrap();
+        assert_eq!(editor.set_text(&"MSH[2]-3".parse().unwrap(), b"x"), Err(EditError::NotASegment));
+        let path = Path::segment(*b"MSH").field(3);
+        for zero in [
+            path.field(0),
+            path.component(0),
+            Path { occurrence: Some(0), ..path },
+            Path { repetition: Some(0), ..path },
+        ] {
+            assert_eq!(editor.set_text(&zero, b"x"), Err(EditError::NotASegment));
+        }
         let mut editor = Editor::new(b"MSH|^~|A\rPID|1\r".to_vec()).unwrap();
         let error = editor.set_text(&"PID-1.1.2".parse().unwrap(), b"x").unwrap_err();
         assert!(matches!(error, EditError::NoDelimiter(_)));
@@ -402,6 +419,9 @@ mod tests {
         }
         assert_eq!(editor.remove_segment(0), Err(EditError::NotASegment));
         assert_eq!(editor.remove_segment(9), Err(EditError::NotASegment));
+        let mut editor = Editor::new(b"MSH|^~\\&\rPID|1".to_vec()).unwrap();
+        editor.remove_segment(1).unwrap();
+        assert_eq!(editor.bytes(), b"MSH|^~\\&\r");
     }
 
     #[test]

@@ -201,8 +201,8 @@ pub fn display<'a>(raw: &'a [u8], delimiters: &Delimiters) -> Cow<'a, [u8]> {
         let replacement = match content {
             b".br" | b".ce" => vec![b'\n'],
             b"H" | b"N" | b".fi" | b".nf" => vec![],
-            [b'.', b's', b'p', count @ ..] => vec![b'\n'; number(count, 1)],
-            [b'.', b's', b'k', count @ ..] => vec![b' '; number(count, 1)],
+            [b'.', b's', b'p', count @ ..] if is_count(count) => vec![b'\n'; number(count, 1)],
+            [b'.', b's', b'k', count @ ..] if is_count(count) => vec![b' '; number(count, 1)],
             _ => {
                 // Left to `decode`; a lone escape character passes, the next may open a sequence.
                 let end = if is_sequence(content) { close + 1 } else { close };
@@ -217,6 +217,10 @@ pub fn display<'a>(raw: &'a [u8], delimiters: &Delimiters) -> Cow<'a, [u8]> {
     }
     shown.extend_from_slice(rest);
     Cow::Owned(shown)
+}
+
+fn is_count(text: &[u8]) -> bool {
+    text.iter().all(|&b| b.is_ascii_digit() || matches!(b, b' ' | b'+'))
 }
 
 /// The count of a formatting command, at most 80.
@@ -253,6 +257,8 @@ mod tests {
             r"a\.br\b",
             r"\.sp 3\",
             r"\X4\",
+            r"\X414\",
+            r"\X\",
             r"\Xzz\",
             r"\P\",
         ] {
@@ -265,6 +271,9 @@ mod tests {
         assert_eq!(decoded(r"C:\temp\F\x"), r"C:\temp|x");
         assert_eq!(decoded(r"50\"), r"50\");
         assert_eq!(decoded(r"\\"), r"\\");
+        // Blanks stand in formatting commands only: this is one command, not a lone character and `\F\`.
+        assert_eq!(decoded(r"\.sp 3\F\"), r"\.sp 3\F\");
+        assert_eq!(decoded(r"\A B\F\"), r"\A B|");
     }
 
     #[test]
@@ -298,6 +307,16 @@ mod tests {
     fn what_a_person_sees() {
         let shown = display(br"\H\Note\N\\.br\a \T\ b\.sp2\c\Z1\ \ d", &Delimiters::default());
         assert_eq!(shown.as_ref(), b"Note\na & b\n\nc\\Z1\\ \\ d");
+    }
+
+    #[test]
+    fn only_a_count_is_carried_out() {
+        let shown = |raw: &str| {
+            String::from_utf8(display(raw.as_bytes(), &Delimiters::default()).into_owned()).unwrap()
+        };
+        assert_eq!(shown(r"a\.sp 2\b\.sp\c\.sk+3\d"), "a\n\nb\nc   d");
+        assert_eq!(shown(r"C:\.spool dir\x"), r"C:\.spool dir\x");
+        assert_eq!(shown(r"a\.sp99999999\b").len(), 82);
     }
 
     proptest! {

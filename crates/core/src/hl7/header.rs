@@ -33,7 +33,7 @@ impl Accepted<'_> {
         };
         if !self.types.is_empty() && !self.types.iter().any(|&t| t == kind || t == whole) {
             let of_type = |t: &&str| t.strip_prefix(kind.as_str()).is_some_and(|rest| rest.starts_with('^'));
-            return match self.types.iter().any(of_type) && !kind.is_empty() {
+            return match self.types.iter().any(of_type) {
                 true => refused(msh.field(9).component(2), ErrorCode::UnsupportedEventCode, &whole),
                 false => refused(msh.field(9).component(1), ErrorCode::UnsupportedMessageType, &whole),
             };
@@ -49,15 +49,24 @@ impl Accepted<'_> {
     }
 }
 
-/// A value of a message in a text that goes back to its sender: short, and without what could divide it.
+/// A value of a message in a text that goes back to its sender: short, and in ASCII, whatever the sender's set.
 fn quoted(value: &str) -> String {
-    let short: String = value.chars().filter(|c| !c.is_control()).take(40).collect();
+    let shown = |c: char| if c.is_ascii() { c } else { '?' };
+    let short: String = value.chars().filter(|c| !c.is_control()).take(40).map(shown).collect();
     format!("\"{short}\"")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_value_is_quoted_short_and_in_ascii() {
+        let accepted = Accepted { types: &["ORU"], versions: &[], processing_ids: &[] };
+        let text = [b"MSH|^~\\&|||||||\xE9\x07", &b"x".repeat(50)[..], b"\r"].concat();
+        let error = accepted.judge(&Message::parse(&text).unwrap()).unwrap_err();
+        assert_eq!(error.text, format!("\"?{}\" is not accepted here", "x".repeat(39)));
+    }
 
     #[test]
     fn each_header_field_is_judged() {

@@ -8,7 +8,7 @@ use super::path::{Path, is_header};
 use super::value::{Level, Value};
 use std::ops::Range;
 
-const UTF8_BOM: &[u8] = b"\xEF\xBB\xBF";
+pub(crate) const UTF8_BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// A message: its bytes, its delimiters and where its fields are.
 ///
@@ -131,8 +131,8 @@ impl<'a> Message<'a> {
 
     /// The value at `path`, absent if the message has no such place. Indexes left out mean the first.
     pub fn get(&self, path: &Path) -> Value<'a> {
-        let nth = path.occurrence.unwrap_or(1) as usize - 1;
-        match self.places(path.segment).nth(nth) {
+        let nth = (path.occurrence.unwrap_or(1) as usize).checked_sub(1);
+        match nth.and_then(|nth| self.places(path.segment).nth(nth)) {
             Some(at) => Segment::new(self, at).get(path),
             None => Value::new(None, path.level(), self.delimiters),
         }
@@ -156,7 +156,7 @@ impl<'a> Message<'a> {
             .flat_map(move |(_, segment)| segment.get_all(&path))
     }
 
-    /// The text of a header field by its number, the first component where it has several.
+    /// Field `n` of the first segment, which is MSH, with all its repetitions and components.
     pub fn header(&self, n: usize) -> Value<'a> {
         match self.at(0) {
             Some(segment) => segment.field(n),
@@ -367,6 +367,17 @@ mod tests {
         let pid = message.at(1).unwrap();
         assert_eq!(&ORU[pid.field_span(5).unwrap()], b"DOE^JOHN");
         assert_eq!(&ORU[pid.span()], pid.raw());
+        let message = Message::parse(b"MSH|^~\\&\rMSH\rMSH|\r").unwrap();
+        let counts: Vec<_> = message.segments().map(|s| s.field_count()).collect();
+        assert_eq!(counts, [2, 0, 2], "a header that ends after its name has no MSH-1");
+    }
+
+    #[test]
+    fn a_path_with_a_zero_names_nothing() {
+        let message = Message::parse(ORU).unwrap();
+        let path = Path::segment(*b"PID").field(3);
+        assert!(message.get(&Path { occurrence: Some(0), ..path }).is_absent());
+        assert!(message.get(&Path { repetition: Some(0), ..path }).is_absent());
     }
 
     #[test]

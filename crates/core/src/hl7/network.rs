@@ -118,7 +118,11 @@ mod tests {
         let text = answered("NMD", "NCK|1996\r").unwrap();
         assert_eq!(text, "MSH|^~\\&|B||A||20261123||ACK|9|P|2.1\rMSA|AA|1\r");
         assert!(answered("NMD^", "").is_some());
-        assert_eq!(answered("ADT^A01", ""), None);
+        assert_eq!((answered("ADT^A01", ""), answered("NMR", "MSA|AA|1\r")), (None, None));
+        for (kind, is) in [("NMD", true), ("NMQ^", true), ("NMR", true), ("ADT", false)] {
+            let text = format!("MSH|^~\\&|||||||{kind}|1|P|2.1\r");
+            assert_eq!(is_network_management(&Message::parse(text.as_bytes()).unwrap()), is, "{kind}");
+        }
     }
 
     #[test]
@@ -126,8 +130,10 @@ mod tests {
         let head = "MSH|^~\\&|B||A||20261123||NMR|9|P|2.1\r";
         assert_eq!(answered("NMQ", "NCK\r").unwrap(), format!("{head}MSA|AA|1\rNCK|20261123\r"));
         assert_eq!(
-            answered("NMQ", "QRD|q\rNCK\rNST\r").unwrap(),
-            format!("{head}MSA|AA|1\rQRD|q\rNCK|20261123\rNST|Y|cua0||1995|1996|10|20|1|2|3|4|5|6|7|8\r")
+            answered("NMQ", "QRD|q\rQRF|f\rNCK\rNST\r").unwrap(),
+            format!(
+                "{head}MSA|AA|1\rQRD|q\rQRF|f\rNCK|20261123\rNST|Y|cua0||1995|1996|10|20|1|2|3|4|5|6|7|8\r"
+            )
         );
     }
 

@@ -3,6 +3,8 @@
 //! Messages of network management (NMD, NMQ, NMR) do not count, see
 //! [`is_network_management`](super::is_network_management).
 
+use super::delimiters::NULL;
+
 /// What a receiver expects next; kept across restarts by whoever holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Expected {
@@ -34,9 +36,9 @@ impl Expected {
         }
     }
 
-    /// Judges a message by its MSH-13; none if the field is empty, for then the protocol is not in use.
+    /// Judges a message by its MSH-13; none if the field is empty or null, for then the protocol is not in use.
     pub fn judge(self, msh13: &[u8]) -> Option<Judgment> {
-        if msh13.is_empty() {
+        if msh13.is_empty() || msh13 == NULL {
             return None;
         }
         let stay = Judgment { accept: false, link_only: false, answer: self.value(), next: self };
@@ -108,7 +110,7 @@ mod tests {
             let expected = Judgment { accept, link_only, answer, next };
             assert_eq!(state.judge(msh13.as_bytes()), Some(expected), "{state:?} {msh13}");
         }
-        assert_eq!(Any.judge(b""), None);
+        assert_eq!((Any.judge(b""), Any.judge(b"\"\"")), (None, None));
     }
 
     #[test]
@@ -124,5 +126,8 @@ mod tests {
         ] {
             assert_eq!(after_answer(5, msa4.as_bytes()), after, "{msa4}");
         }
+        // The number after the last is the first.
+        assert_eq!(after_answer(u32::MAX, b"4294967295"), AfterAnswer::Next(1));
+        assert_eq!(after_answer(u32::MAX, b"1"), AfterAnswer::Next(1));
     }
 }

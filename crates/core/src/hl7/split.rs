@@ -3,6 +3,7 @@
 //! Nothing is lost on the way: the items' raw bytes, one after the other, are the input.
 
 use super::delimiters::{CR, LF};
+use super::message::{UTF8_BOM, is_wide};
 use std::error::Error;
 use std::fmt;
 use std::ops::Range;
@@ -34,18 +35,35 @@ pub enum Kind {
 
 impl Kind {
     fn of(text: &[u8]) -> Kind {
-        // "MSHX" is no header: the field separator is punctuation.
-        if text.get(3).is_some_and(|b| !b.is_ascii_punctuation() && !b.is_ascii_control()) {
-            return Kind::Other;
-        }
-        match text.get(..3) {
+        let text = text.strip_prefix(UTF8_BOM).unwrap_or(text);
+        let kind = match text.get(..3) {
             Some(b"MSH") => Kind::Message,
             Some(b"FHS") => Kind::FileHeader,
             Some(b"BHS") => Kind::BatchHeader,
             Some(b"BTS") => Kind::BatchTrailer,
             Some(b"FTS") => Kind::FileTrailer,
-            _ => Kind::Other,
-        }
+            _ => return Kind::Other,
+        };
+        // "MSHX" is no header, for the field separator is punctuation; nor is "MSH-9 is empty" in a text of several
+        // lines: MSH-2 is punctuation too, and the first field of a trailer a number.
+        let separated = match text.get(3..) {
+            None | Some([] | [b'|', ..]) => true,
+            Some([separator, rest @ ..]) if separator.is_ascii_punctuation() => {
+                rest.first().is_none_or(|next| match kind {
+                    Kind::BatchTrailer | Kind::FileTrailer => {
+                        next.is_ascii_digit() || next == separator || matches!(*next, CR | LF)
+                    }
+                    _ => next.is_ascii_punctuation(),
+                })
+            }
+            Some([other, ..]) => other.is_ascii_control(),
+        };
+        if separated { kind } else { Kind::Other }
+    }
+
+    /// How many bytes [`of`](Self::of) looks at.
+    fn len(text: &[u8]) -> usize {
+        if text.first() == UTF8_BOM.first() { UTF8_BOM.len() + 5 } else { 5 }
     }
 }
 
@@ -196,8 +214,13 @@ impl Splitter {
             _ if framed => 0,
             ref text => trailing_blank(text),
         };
+        // UTF-16 text is taken for a message, which cannot be read: so it is told what it is.
+        let kind = match &raw[opening..content] {
+            text if is_wide(text) => Kind::Message,
+            text => Kind::of(text),
+        };
         Ok(Some(Item {
-            kind: Kind::of(&raw[opening..content]),
+            kind,
             offset: self.base + start as u64,
             raw,
             body: opening..content - blank,
@@ -258,7 +281,7 @@ impl Splitter {
         let ends = Verdict::Ends(End { at, closing: 0, frame_ends: true });
         if after_line {
             ends
-        } else if next.len() < 4 && !self.finished {
+        } else if next.len() < Kind::len(next) && !self.finished {
             Verdict::Unknown
         } else if Kind::of(next) != Kind::Other {
             ends
@@ -272,13 +295,13 @@ impl Splitter {
         let crlf = self.buffer[at] == CR && self.buffer.get(at + 1) == Some(&LF);
         let line = at + 1 + usize::from(crlf);
         match self.buffer.get(line..) {
-            Some(next) if next.len() >= 4 || self.finished => match Kind::of(next) {
+            Some(next) if next.len() >= Kind::len(next) || self.finished => match Kind::of(next) {
                 Kind::Other => Verdict::Data,
                 _ => Verdict::Ends(End { at: line, closing: 0, frame_ends: false }),
             },
             // "MS" may become MSH; "PI" and a frame's end cannot.
             Some([]) | None => Verdict::Unknown,
-            Some(next) => match matches!(next[0], b'M' | b'F' | b'B' | CR | LF) {
+            Some(next) => match matches!(next[0], b'M' | b'F' | b'B' | 0xEF) {
                 true => Verdict::Unknown,
                 false => Verdict::Data,
             },
@@ -413,6 +436,13 @@ mod tests {
         assert_eq!(all_ways(b"\x0BMSH|1\rPI"), [half]);
         assert_eq!(all_ways(b"\x0B\x0BMSH|1\r\x1C\r"), [message("MSH|1\\r", true)]);
         assert_eq!(all_ways(b"MSH\x0BMSHx"), [message("MSH\\x0bMSHx", false)]);
+        // LF for CR behind the end of a frame; a start of frame and blank lines that are data.
+        assert_eq!(
+            all_ways(b"\x0BMSH|1\r\x1C\nMSH|2"),
+            [message("MSH|1\\r", true), junk("\\n"), message("MSH|2", false)]
+        );
+        assert_eq!(all_ways(b"\x0BMSH|1\r\x0Bx\r\x1C\r"), [message("MSH|1\\r\\x0bx\\r", true)]);
+        assert_eq!(all_ways(b"\x0BMSH|1\r\r\n\x1C\r"), [message("MSH|1\\r\\r\\n", true)]);
         assert_eq!(all_ways(b"\x0B\x1C\r"), [(Kind::Other, String::new(), true, true)]);
     }
 
@@ -441,7 +471,41 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_names_a_header_field_is_no_header() {
+        let text = b"MSH|1\rNTE|1||see\nMSH-9 is wrong\nBTS. x\nFHS: y\rMSH$%\rBTS$1\rBTS$\rMSH|2";
+        let found = all_ways(text);
+        assert_eq!(found[0].1, "MSH|1\\rNTE|1||see\\nMSH-9 is wrong\\nBTS. x\\nFHS: y\\r");
+        assert_eq!(
+            found[1..].iter().map(|item| item.1.as_str()).collect::<Vec<_>>(),
+            ["MSH$%\\r", "BTS$1\\r", "BTS$\\r", "MSH|2"]
+        );
+    }
+
+    #[test]
+    fn a_message_may_begin_with_a_byte_order_mark() {
+        const BOM: &str = "\\xef\\xbb\\xbf";
+        let (one, two) = (message(&format!("{BOM}MSH|1\\r"), false), message(&format!("{BOM}MSH|2"), false));
+        assert_eq!(all_ways(b"\xEF\xBB\xBFMSH|1\r\xEF\xBB\xBFMSH|2"), [one, two]);
+        let framed = message(&format!("{BOM}MSH|1\\r"), true);
+        assert_eq!(all_ways(b"x\x0B\xEF\xBB\xBFMSH|1\r\x1C\r")[1], framed);
+        let (one, two) = (message("MSH$%\\r", false), message(&format!("{BOM}MSH$%"), false));
+        assert_eq!(all_ways(b"MSH$%\r\xEF\xBB\xBFMSH$%"), [one, two]);
+        assert_eq!(all_ways(b"MSH|1\r\xEF\xBB\xBFMSH-9"), [message(&format!("MSH|1\\r{BOM}MSH-9"), false)]);
+        assert_eq!(all_ways(b"MSH|1\r\xEFx\r"), [message("MSH|1\\r\\xefx\\r", false)]);
+    }
+
+    #[test]
+    fn utf_16_is_a_message_that_cannot_be_read() {
+        assert_eq!(items(&[b"\xFF\xFEM\0S\0H\0|\0\r\0"])[0].0, Kind::Message);
+    }
+
+    #[test]
     fn the_limit_is_an_error_once() {
+        let mut splitter = Splitter::new(10);
+        splitter.feed(b"MSH|12345\r");
+        assert_eq!(splitter.next_item(), Ok(None));
+        splitter.finish();
+        assert_eq!(splitter.next_item().unwrap().unwrap().raw.len(), 10);
         let mut splitter = Splitter::new(10);
         splitter.feed(b"MSH|1\r");
         assert_eq!(splitter.next_item(), Ok(None));
@@ -454,7 +518,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_is_lost(
-            pieces in proptest::collection::vec("(MSH|FHS|BTS|\\||\r|\n|\x0B|\x1C|x){0,6}", 0..12)
+            pieces in proptest::collection::vec("(MSH|FHS|BTS|\u{FEFF}|\\||[$1]|\r|\n|\x0B|\x1C|x){0,6}", 0..12)
         ) {
             let pieces: Vec<&[u8]> = pieces.iter().map(String::as_bytes).collect();
             let whole = items(&[&pieces.concat()]);

@@ -192,6 +192,8 @@ mod tests {
         assert_eq!(raws(value.repetitions()), ["1^a&b^^c", "2"]);
         assert_eq!(raws(value.components()), ["1", "a&b", "", "c"]);
         assert_eq!(raws(value.component(2).subcomponents()), ["a", "b"]);
+        assert_eq!(raws(field("a&b^c~d").subcomponents()), ["a", "b"]);
+        assert_eq!(raws(field("a&b^c~d").components()), ["a&b", "c"]);
         assert_eq!(value.repetition(2).component(1).subcomponent(1).raw(), b"2");
     }
 

@@ -50,6 +50,7 @@ mod tests {
         let versions: Vec<_> = order.iter().map(|text| Version::parse(text.as_bytes()).unwrap()).collect();
         assert!(versions.is_sorted_by(|a, b| a < b));
         assert_eq!(versions[3], Version::V2_3_1);
+        assert_eq!(Version::parse(b" 2.3.1 "), Some(Version::V2_3_1));
         for text in ["", "x", "2.x", "2.3.1.4", "2.3.", "\u{e9}"] {
             assert_eq!(Version::parse(text.as_bytes()), None, "{text}");
         }

@@ -2,7 +2,7 @@
 
 use super::delimiters::LF;
 use super::escape;
-use super::message::Message;
+use super::message::{Message, UTF8_BOM};
 use super::path::Path;
 use super::version::Version;
 use std::borrow::Cow;
@@ -110,7 +110,7 @@ pub enum Outcome {
 /// The rules a message asks to be acknowledged by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// MSH-15 and MSH-16 are both empty: one application acknowledgment.
+    /// MSH-15 and MSH-16 are both empty or null: one application acknowledgment.
     Original,
     /// At least one is valued.
     Enhanced {
@@ -124,11 +124,14 @@ pub enum Mode {
 impl Mode {
     /// The mode of a message by its MSH-15 and MSH-16.
     pub fn of(message: &Message) -> Mode {
-        let (accept, application) = (message.header(15).raw(), message.header(16).raw());
-        if accept.is_empty() && application.is_empty() {
+        let (accept, application) = (message.header(15), message.header(16));
+        if !accept.is_valued() && !application.is_valued() {
             return Mode::Original;
         }
-        Mode::Enhanced { accept: Condition::parse(accept), application: Condition::parse(application) }
+        Mode::Enhanced {
+            accept: Condition::parse(accept.raw()),
+            application: Condition::parse(application.raw()),
+        }
     }
 
     /// The acknowledgment due on the exchange that brought the message, if any.
@@ -299,10 +302,12 @@ impl<'a> Acknowledgment<'a> {
         let header: [Cow<[u8]>; 19] = std::array::from_fn(|n| one_line(request.header(n).raw()));
         let raw = |n: usize| &*header[n];
         let (application, facility) = self.sender.unwrap_or((raw(5), raw(6)));
+        // Not MSH-2 as it stands: a line feed may have ended it, with data behind.
+        let encoding = delimiters.encoding_characters();
         let version = Version::of(request);
         out.extend_from_slice(b"MSH");
         let fields: [&[u8]; 11] = [
-            raw(2),
+            &encoding,
             application,
             facility,
             raw(3),
@@ -467,7 +472,7 @@ fn acknowledgment_type(request: &Message) -> Vec<u8> {
 /// The AR for bytes that begin like a message but whose header cannot be read: `MSA-2` is empty, for the control
 /// id is unknown. None for anything else: what is no HL7 gets no HL7 answer.
 pub fn reject_unreadable(bytes: &[u8], time: &[u8], control_id: &[u8], text: &[u8]) -> Option<Vec<u8>> {
-    if !bytes.starts_with(b"MSH") {
+    if !bytes.strip_prefix(UTF8_BOM).unwrap_or(bytes).starts_with(b"MSH") {
         return None;
     }
     let request = Message::parse(b"MSH|^~\\&|").ok()?;

@@ -53,6 +53,7 @@ fn text_and_errors_stand_where_the_version_has_them() {
             ""
         ]
     );
+    assert!(segments("2.4")[1].starts_with("ERR|PID^1^3^101&"));
     assert_eq!(
         segments("2.5"),
         [
@@ -63,6 +64,10 @@ fn text_and_errors_stand_where_the_version_has_them() {
         ]
     );
     assert_eq!(segments("2.7")[0], "MSA|AE|Z^1");
+    let silent = |error: &ErrorDetail| ErrorDetail { text: String::new(), ..error.clone() };
+    let told = Acknowledgment { errors: &errors.each_ref().map(silent), ..told };
+    let text = answer(&request("ORU", "2.7", ""), &told);
+    assert_eq!(text.matches("bad\\F\\id").count(), 1, "the text stands once, in the first ERR: {text}");
     let plain = Acknowledgment { text: b"no room", ..ack(AckCode::AR) };
     assert!(
         answer(&request("ORU", "2.7", ""), &plain)
@@ -88,6 +93,9 @@ fn the_character_set_is_named_where_it_is_used() {
     assert_eq!(text, b"MSH|^~\\&|A||L\xC4B||2026||ACK|9|P|2.3||||||8859/1\rMSA|AA|1\r");
     let answer = answer(b"MSH|^~\\&|LAB||A||||ORU|1|P|2.3||||||8859/1\r", &ack(AckCode::AA));
     assert!(!answer.contains("8859"));
+    let request = b"MSH|^~\\&|\x1B$B;3ED\x1B(B||A||||ORU|1|P|2.3||||||~ISO IR87\r";
+    let text = ack(AckCode::AA).answer(&Message::parse(request).unwrap());
+    assert!(text.windows(9).any(|window| window == b"~ISO IR87"));
 }
 
 #[test]
@@ -97,6 +105,16 @@ fn foreign_delimiters_are_answered_in_kind() {
         &Acknowledgment { text: b"a$b", ..ack(AckCode::AE) },
     );
     assert_eq!(text, "MSH$%*$ADT$A$LAB$L$2026$$ACK%R01%ACK$9$P$2.5\rMSA$AE$1$a b\r");
+    // Without a repetition separator ERR-1 has room for one error.
+    let error = ErrorDetail { location: None, code: ErrorCode::DataTypeError, text: String::new() };
+    let told = Acknowledgment { errors: &[error.clone(), error], ..ack(AckCode::AE) };
+    assert!(answer(b"MSH$%$A$$$$$$ORU$1$P$2.3\r", &told).ends_with("\rERR$%%%102\r"));
+}
+
+#[test]
+fn the_sender_of_the_answer_can_be_named() {
+    let named = Acknowledgment { sender: Some((b"ME", b"HERE")), ..ack(AckCode::AA) };
+    assert!(answer(&request("ORU", "2.3", ""), &named).starts_with("MSH|^~\\&|ME|HERE|LAB|L&1|"));
 }
 
 #[test]
@@ -115,6 +133,8 @@ fn what_is_due_in_each_mode() {
         ("", "ER", [None, Some(AE), Some(AR)]),
         ("NE", "NE", [None, None, None]),
         ("NE", "", [None, None, None]),
+        ("\"\"", "\"\"", [Some(AA), Some(AE), Some(AR)]),
+        ("\"\"", "AL", [Some(AA), Some(AE), Some(AR)]),
         ("al", "", [Some(CA), Some(CE), Some(CR)]),
         ("??", "", [Some(CA), Some(CE), Some(CR)]),
     ] {
@@ -137,6 +157,8 @@ fn an_acknowledgment_gets_none() {
 fn an_unreadable_header_is_rejected_with_an_empty_reference() {
     let text = reject_unreadable(b"MSH|", b"2026", b"9", b"MSH-2 is empty").unwrap();
     assert_eq!(text, b"MSH|^~\\&|||||2026||ACK|9||\rMSA|AR||MSH-2 is empty\r");
+    assert!(reject_unreadable(b"MSH|", b"2026", b"9", b"").unwrap().ends_with(b"\rMSA|AR|\r"));
+    assert!(reject_unreadable(b"\xEF\xBB\xBFMSH|", b"", b"", b"").is_some());
     assert_eq!(reject_unreadable(b"GET / HTTP/1.1", b"", b"", b""), None);
 }
 
@@ -156,4 +178,11 @@ fn a_line_feed_in_the_header_makes_no_segment_of_the_answer() {
     let text = answer(b"MSH|^~\\&|A||B||||ORU|1\nA51\r", &told);
     assert!(text.ends_with("MSA|AE|1 A51|bad\r"), "{text}");
     assert_eq!(Message::parse(text.as_bytes()).map(|message| message.len()), Ok(2));
+}
+
+#[test]
+fn an_answer_to_a_header_that_a_line_feed_cuts_is_a_message() {
+    let text = answer(b"MSH$%\nN\r", &ack(AckCode::AE));
+    assert!(text.starts_with("MSH$%$$"), "{text}");
+    assert!(Message::parse(text.as_bytes()).is_ok());
 }

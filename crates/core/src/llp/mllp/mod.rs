@@ -1,6 +1,6 @@
 //! MLLP release 1: `<SB> message <EB><CR>` and nothing else (HL7 implementation guide, appendix C).
 //!
-//! The protocol has no acknowledgment of its own: the only answer is another message. [`encode`] and [`Decoder`]
+//! The protocol has no acknowledgment of its own: the only answer is another message. [`encode()`] and [`Decoder`]
 //! work on frames; [`Station`] is the same behind the common [`Link`](super::Link) shape.
 
 mod decode;
