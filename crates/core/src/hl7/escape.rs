@@ -134,7 +134,25 @@ fn decode_hex(digits: &[u8], text: &mut Vec<u8>) -> bool {
 /// # Errors
 /// When a character must be escaped and MSH-2 names no escape character.
 pub fn encode<'a>(text: &'a [u8], delimiters: &Delimiters) -> Result<Cow<'a, [u8]>, EncodeError> {
-    encode_some(text, delimiters, Escaped::ALL)
+    let encoded = encode_some(text, delimiters, Escaped::ALL)?;
+    // In a multi-byte set, half a character at the end of what was cut short would take an escape sequence along.
+    let whole = delimiters.width == super::Width::Single || decode(&encoded, delimiters) == text;
+    match delimiters.escape {
+        Some(escape) if !whole => Ok(Cow::Owned(hex(text, escape))),
+        _ => Ok(encoded),
+    }
+}
+
+/// The whole text as one `\Xhh..\` sequence.
+fn hex(text: &[u8], escape: u8) -> Vec<u8> {
+    let mut out = vec![escape, b'X'];
+    out.extend(text.iter().flat_map(|&byte| hex_digits(byte)));
+    out.push(escape);
+    out
+}
+
+fn hex_digits(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 15].map(|digit| b"0123456789ABCDEF"[usize::from(digit)])
 }
 
 pub(crate) fn encode_some<'a>(
@@ -169,7 +187,7 @@ pub(crate) fn encode_some<'a>(
         copied = offset + 1;
         out.extend([escape, letter]);
         if letter == b'X' {
-            out.extend([byte >> 4, byte & 15].map(|digit| b"0123456789ABCDEF"[usize::from(digit)]));
+            out.extend(hex_digits(byte));
         }
         out.push(escape);
         Ok(())
@@ -301,6 +319,15 @@ mod tests {
         let encoded = encode(text, &delimiters).unwrap();
         assert_eq!(encoded.as_ref(), b"\xA5\x5C\xA5\x7C\\F\\");
         assert_eq!(decode(&encoded, &delimiters).as_ref(), text);
+    }
+
+    #[test]
+    fn half_a_character_takes_no_escape_sequence_along() {
+        let delimiters = Delimiters { width: Width::LeadByte, ..Delimiters::default() };
+        for text in [&b"a\xB6\n!"[..], b"\xB6|", b"\xA5\xA5\x5C\xB6"] {
+            let encoded = encode(text, &delimiters).unwrap();
+            assert_eq!(decode(&encoded, &delimiters).as_ref(), text, "{}", encoded.escape_ascii());
+        }
     }
 
     #[test]
