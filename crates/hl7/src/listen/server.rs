@@ -14,6 +14,7 @@ use protogen_sys::event_loop::{Event, EventLoop, Interest, Signal, Token};
 use protogen_sys::sd_notify::Notifier;
 use protogen_sys::services::{self, Place};
 use protogen_sys::spool::{Namer, Producer};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -274,7 +275,7 @@ impl Plan {
         };
         let Some(code) = self.answering.code(&message, taken) else { return (None, "no answer".into()) };
         let set = CharacterSet::of(&message).unwrap_or(CharacterSet::Ascii);
-        let text = set.encode(text).map(|text| text.into_owned()).unwrap_or_default();
+        let text = set.encode(text).map(Cow::into_owned).unwrap_or_default();
         let answer = Acknowledgment {
             time: time.as_bytes(),
             control_id: id.as_bytes(),

@@ -167,8 +167,7 @@ impl Driver {
 
     /// Takes what the lane's machine has to say, then sends what there is room for.
     fn advance(&mut self, lane: usize, now: Instant, output: &mut Output) -> anyhow::Result<()> {
-        loop {
-            let Some(connection) = &mut self.lanes[lane].connection else { break };
+        while let Some(connection) = &mut self.lanes[lane].connection {
             match connection.next() {
                 Some(event) => self.take(lane, event, now, output)?,
                 None if connection.settle(now) => {}
