@@ -147,10 +147,20 @@ impl Daemon {
         let end = Instant::now() + TIMEOUT;
         loop {
             if let Some(status) = self.try_wait() {
+                self.read_to_the_end();
                 return status;
             }
             assert!(Instant::now() < end, "it did not end within {TIMEOUT:?}\n{self}");
             std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until all that the server wrote has been read, unless a process it left behind keeps the streams open.
+    fn read_to_the_end(&self) {
+        let end = Instant::now() + Duration::from_secs(2);
+        while !(self.output.reader.is_finished() && self.errors.reader.is_finished()) && Instant::now() < end
+        {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -235,7 +245,7 @@ fn is_running(pid: i32) -> bool {
 #[derive(Debug)]
 struct Stream {
     text: Arc<Mutex<Vec<u8>>>,
-    _reader: JoinHandle<()>,
+    reader: JoinHandle<()>,
 }
 
 impl Stream {
@@ -253,7 +263,7 @@ impl Stream {
                 kept.extend_from_slice(&piece[..room]);
             }
         });
-        Stream { text, _reader: reader }
+        Stream { text, reader }
     }
 
     fn text(&self) -> String {
