@@ -21,6 +21,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("hl7/parse-oru/index-10-fields", Target::Times(10.0, "hl7/parse-oru/rust-hl7-10-fields")),
     ("hl7/parse-oru/index-10-fields", Target::Times(10.0, "hl7/parse-oru/hl7-2-10-fields")),
     ("hl7/parse-adt/index-10-fields", Target::Times(10.0, "hl7/parse-adt/hl7-2-10-fields")),
+    ("llp/mllp/1.6KB", Target::Times(1.0, "llp/hl7-mllp-codec/1.6KB")),
+    ("llp/mllp/5MB", Target::Times(1.0, "llp/hl7-mllp-codec/5MB")),
+    ("send/hl7-send/8", Target::Times(0.9, "send/bare-loop/8")),
 ];
 
 /// One benchmark: its median time, and the bytes it handles in it.
@@ -52,6 +55,10 @@ pub fn read(directory: &Path) -> io::Result<BTreeMap<String, Measured>> {
                 measured.extend(read_one(&path)?);
             } else if path.is_dir() {
                 directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "json")
+                && directory.ends_with("criterion")
+            {
+                measured.extend(read_own(&path)?);
             }
         }
     }
@@ -70,6 +77,15 @@ fn read_one(directory: &Path) -> io::Result<Option<(String, Measured)>> {
     let nanoseconds = estimates["median"]["point_estimate"].as_f64();
     let bytes = about["throughput"]["Bytes"].as_f64();
     Ok(name.zip(nanoseconds).map(|(name, nanoseconds)| (name.to_string(), Measured { nanoseconds, bytes })))
+}
+
+/// What our own benchmark programs leave at the top: a JSON object, name to nanoseconds and bytes.
+fn read_own(path: &Path) -> io::Result<Vec<(String, Measured)>> {
+    let rows: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&std::fs::read(path)?)?;
+    let row = |value: &serde_json::Value| {
+        Some(Measured { nanoseconds: value["nanoseconds"].as_f64()?, bytes: value["bytes"].as_f64() })
+    };
+    Ok(rows.iter().filter_map(|(name, value)| Some((name.clone(), row(value)?))).collect())
 }
 
 /// The table, ready to be printed.

@@ -190,7 +190,12 @@ impl EventLoop {
                 SIGNALS => {}
                 WAKE => self.pending.push_back(Event::Woken),
                 token => {
-                    if event.is_readable() || event.is_read_closed() || event.is_error() {
+                    let closed = event.is_read_closed() || event.is_error();
+                    if event.is_readable() || closed {
+                        self.pending.push_back(Event::Readable(token));
+                    }
+                    if event.is_readable() && closed {
+                        // `drain` stops at a short read; the end behind it was told already, and will not be again.
                         self.pending.push_back(Event::Readable(token));
                     }
                     if event.is_writable() || event.is_write_closed() {

@@ -16,8 +16,11 @@ pub enum Drained {
     Stopped,
 }
 
-/// Reads from `source` piece by piece until it would block, ends, or `limit` bytes were read, so that one fast peer
+/// Reads from a stream piece by piece until it has no more for now, ends, or `limit` bytes were read, so that one fast peer
 /// cannot keep the others waiting. `take` gets each piece and may break off.
+///
+/// A read that does not fill the buffer has emptied the stream (epoll(7)): that it would block now is not asked. The
+/// loop says when there is more, and that the peer has closed.
 ///
 /// # Errors
 /// What the system says; interruptions are retried.
@@ -36,6 +39,9 @@ pub fn drain(
                 taken += count;
                 if take(&buffer[..count]).is_break() {
                     return Ok(Drained::Stopped);
+                }
+                if count < room {
+                    return Ok(Drained::WouldBlock);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Drained::WouldBlock),
