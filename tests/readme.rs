@@ -7,8 +7,32 @@ use protogen_testkit::{Dir, TestCommand};
 fn examples() -> Vec<(String, String)> {
     let readme = std::fs::read_to_string(top().join("README.md")).unwrap();
     let lines = readme.lines().filter_map(|line| line.strip_prefix("    hl7 "));
-    let lines = lines.filter(|line| !line.starts_with(':')).map(|line| format!("hl7 {line}"));
+    let on_files =
+        |line: &&str| !line.starts_with(':') && !line.starts_with("send") && !line.starts_with("listen");
+    let lines = lines.filter(on_files).map(|line| format!("hl7 {line}"));
     lines.map(|line| line.split_once('#').map(|(a, b)| (a.trim().into(), b.trim().into())).unwrap()).collect()
+}
+
+#[test]
+fn the_examples_of_a_line_run() {
+    let readme = std::fs::read_to_string(top().join("README.md")).unwrap();
+    let example =
+        |start: &str| readme.lines().map(str::trim).find(|line| line.starts_with(start)).unwrap().to_string();
+    let directory = Dir::new();
+    let spool = directory.make("in");
+    let listen = example("hl7 listen 2575").replace("/tmp/in &", spool.to_str().unwrap());
+    let arguments: Vec<&str> = listen.split('#').next().unwrap().split_whitespace().skip(2).collect();
+    assert_eq!(arguments[0], "2575");
+    let (_daemon, port) = crate::support::listen(&arguments[1..]);
+    for (start, told) in [("hl7 send localhost", "MSA|AA|"), ("hl7 send --count", "answered  100  CA 100")] {
+        let line = example(start)
+            .replace("2575", &port.to_string())
+            .replace("localhost", "127.0.0.1")
+            .replace("10000", "100");
+        let arguments: Vec<&str> = line.split('#').next().unwrap().split_whitespace().skip(1).collect();
+        crate::support::hl7().args(arguments).in_dir(data("hl7")).run().success().stdout_contains(told);
+    }
+    assert_eq!(directory.list("in").len(), 101);
 }
 
 #[test]
