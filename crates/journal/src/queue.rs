@@ -1,5 +1,6 @@
 //! The way to the writer and back: a bounded queue in, a list of results for each producer out.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -249,22 +250,35 @@ impl Producer {
     /// The message, when the queue is full or the journal is closed: read no more from its sender until results
     /// were collected.
     pub fn append(&self, tag: u64, message: Message) -> Result<(), Message> {
-        if !reserve(&self.queue.messages, self.queue.max_messages) {
-            return Err(message);
-        }
+        self.put(&mut self.queue.lock(), tag, message)?;
+        self.queue.filled.notify_one();
+        Ok(())
+    }
+
+    /// Queues messages from the front of `messages`, so that the writer takes them as one group: better than one by
+    /// one for a loop that has read from many senders. What stays did not fit, as with [`append`](Producer::append).
+    pub fn append_all(&self, messages: &mut VecDeque<(u64, Message)>) {
         let mut waiting = self.queue.lock();
+        while let Some((tag, message)) = messages.pop_front() {
+            if let Err(message) = self.put(&mut waiting, tag, message) {
+                messages.push_front((tag, message));
+                break;
+            }
+        }
+        drop(waiting);
+        self.queue.filled.notify_one();
+    }
+
+    fn put(&self, waiting: &mut Waiting, tag: u64, message: Message) -> Result<(), Message> {
         let size = message.bytes.len();
         let too_much = waiting.bytes > 0 && waiting.bytes.saturating_add(size) > self.queue.max_bytes;
-        if waiting.closed || too_much {
-            release(&self.queue.messages, 1);
+        if waiting.closed || too_much || !reserve(&self.queue.messages, self.queue.max_messages) {
             return Err(message);
         }
         let Message { connection, time, bytes } = message;
         waiting.bytes += size;
         waiting.batch.messages.push(NewMessage { connection, time: millis(time), bytes });
         waiting.batch.senders.push((tag, Arc::clone(&self.mailbox)));
-        drop(waiting);
-        self.queue.filled.notify_one();
         Ok(())
     }
 

@@ -99,6 +99,23 @@ fn a_full_queue_gives_the_message_back_until_results_are_collected() {
 }
 
 #[test]
+fn a_batch_that_does_not_fit_stays_from_the_first_that_does_not() {
+    let dir = Dir::new();
+    let settings = Settings { queue_messages: 3, ..settings() };
+    let (journal, _) = Journal::open(&dir.join("j"), settings).unwrap();
+    let producer = producer(&journal);
+    let mut batch = (1..=5).map(|tag| (tag, message("a", tag.to_string()))).collect();
+    producer.append_all(&mut batch);
+    assert_eq!(batch.iter().map(|(tag, _)| *tag).collect::<Vec<_>>(), [4, 5]);
+    let mut results = Vec::new();
+    while results.len() < 3 {
+        producer.wait(&mut results, PATIENCE);
+    }
+    let stored = |number| Completion::Stored { tag: number, sequence: number };
+    assert_eq!(results, (1..=3).map(stored).collect::<Vec<_>>());
+}
+
+#[test]
 fn many_producers_share_groups_and_keep_their_order() {
     let dir = Dir::new();
     let (journal, _) = Journal::open(&dir.join("j"), settings()).unwrap();
