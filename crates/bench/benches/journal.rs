@@ -3,7 +3,7 @@
 //!
 //! `cargo bench -p protogen-bench --bench journal`, with the directory to write to in `TMPDIR`. Each producer sends
 //! its next message when it has the result of the last. The rounds alternate, so that both meet the same disk.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::collections::VecDeque;
 use std::fs::File;
