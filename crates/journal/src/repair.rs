@@ -58,7 +58,7 @@ pub fn repair(directory: &Path) -> Result<Vec<Repaired>, JournalError> {
         // Where a segment ends, the one after it says; the last one ends where its marks say.
         let following = heads.values().flatten().find(|head| head.previous == *first);
         let before = index.checked_sub(1).map(|index| files[index]);
-        repair_segment(directory, &path, *first, before, following.map(|head| head.previous_end), &mut done)?;
+        repair_segment(directory, &path, *first, before, following, &mut done)?;
     }
     Ok(done)
 }
@@ -75,10 +75,11 @@ fn repair_segment(
     path: &Path,
     first: u64,
     before: Option<u64>,
-    end: Option<u64>,
+    following: Option<&Head>,
     done: &mut Vec<Repaired>,
 ) -> Result<(), JournalError> {
     let mut skips = skip::read(path)?;
+    let end = following.map(|head| head.previous_end);
     let mut scanner = Scanner::open(path, end)?;
     let found = done.len();
     let mut in_opening = skips.places.iter().all(|place| place.from != 0);
@@ -93,7 +94,7 @@ fn repair_segment(
                 skips.head = Some(invent_head(directory, path, first, before)?);
                 in_opening = false;
                 let sequence = scanner.sequence().max(first);
-                pass_by(&mut scanner, 0, sequence, path, &mut skips, done)?;
+                pass_by(&mut scanner, 0, following, sequence, path, &mut skips, done)?;
             }
             Scanned::Bad(_) | Scanned::End => {
                 let here = scanner.offset();
@@ -105,7 +106,7 @@ fn repair_segment(
                     break;
                 }
                 let sequence = scanner.sequence();
-                pass_by(&mut scanner, here, sequence, path, &mut skips, done)?;
+                pass_by(&mut scanner, here, following, sequence, path, &mut skips, done)?;
             }
         }
     }
@@ -121,6 +122,7 @@ fn repair_segment(
 fn pass_by(
     scanner: &mut Scanner,
     from: u64,
+    following: Option<&Head>,
     sequence: u64,
     path: &Path,
     skips: &mut Skips,
@@ -129,7 +131,8 @@ fn pass_by(
     let mut to = from;
     let next = loop {
         let Some(place) = scanner.line_after(to)? else {
-            to = scanner.end();
+            // A file that was cut short ends before the place that its successor names.
+            to = scanner.end().max(following.map_or(0, |head| head.previous_end));
             break None;
         };
         to = place;
@@ -144,7 +147,7 @@ fn pass_by(
         }
     };
     let most = sequence.saturating_add((to - from) / SHORTEST + 1);
-    let next = next.unwrap_or(most);
+    let next = next.unwrap_or(following.map_or(most, |head| most.min(head.first)));
     let aside = copy_aside(path, from, to)?;
     skips.places.push(Skip { from, to, sequence: next });
     done.push(Repaired { segment: path.to_owned(), from, to, aside, lost: (sequence, next) });

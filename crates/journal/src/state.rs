@@ -42,7 +42,8 @@ impl OutputState {
     /// How many messages wait, those to be sent again included.
     pub(crate) fn pending(&self) -> u64 {
         let Counts { accepted, resent, delivered, dead, dropped } = self.counts;
-        (accepted + resent).saturating_sub(delivered + dead + dropped)
+        let settled = delivered.saturating_add(dead).saturating_add(dropped);
+        accepted.saturating_add(resent).saturating_sub(settled)
     }
 
     /// The first message that it still needs; `next` for none.
@@ -176,7 +177,7 @@ impl State {
                 output.cursor = sequence;
             }
             output.last = sequence;
-            output.counts.accepted += 1;
+            add(&mut output.counts.accepted, 1);
         }
     }
 
@@ -220,21 +221,21 @@ impl OutputState {
         let exception = self.exceptions.get(&sequence).copied();
         let becomes = match (exception, outcome) {
             (Some(Exception::Resend(_)), Outcome::Delivered) => {
-                counts.delivered += 1;
+                add(&mut counts.delivered, 1);
                 None
             }
             (Some(Exception::Resend(_)), Outcome::Dead) => {
-                counts.dead += 1;
+                add(&mut counts.dead, 1);
                 Some(Exception::Dead)
             }
             (Some(Exception::Resend(_)), Outcome::Dropped) => {
-                counts.dropped += 1;
+                add(&mut counts.dropped, 1);
                 None
             }
             (Some(Exception::Resend(_)), Outcome::Tries(tries)) => Some(Exception::Resend(tries)),
             (Some(Exception::Dead), Outcome::Dropped) => {
                 counts.dead = counts.dead.saturating_sub(1);
-                counts.dropped += 1;
+                add(&mut counts.dropped, 1);
                 None
             }
             (Some(Exception::Dead), Outcome::Resend) => {
@@ -242,7 +243,7 @@ impl OutputState {
                 Some(Exception::Resend(0))
             }
             (None, Outcome::Resend) => {
-                counts.resent += 1;
+                add(&mut counts.resent, 1);
                 Some(Exception::Resend(0))
             }
             _ => return None,
@@ -269,20 +270,21 @@ impl OutputState {
                 }
             }
             Outcome::Delivered => {
-                self.counts.delivered += 1;
+                add(&mut self.counts.delivered, 1);
                 self.move_behind(sequence);
             }
             Outcome::Dead => {
-                self.counts.dead += 1;
+                add(&mut self.counts.dead, 1);
                 self.move_behind(sequence);
                 self.exceptions.insert(sequence, Exception::Dead);
             }
             Outcome::DroppedThrough(count) => {
-                self.counts.dropped += count.min(self.pending());
+                let count = count.min(self.pending());
+                add(&mut self.counts.dropped, count);
                 self.move_behind(sequence);
             }
             Outcome::Dropped => {
-                self.counts.dropped += 1;
+                add(&mut self.counts.dropped, 1);
                 if sequence == self.cursor {
                     self.move_behind(sequence);
                 } else {
@@ -302,13 +304,21 @@ impl OutputState {
         let from = self.cursor;
         self.cursor = sequence.saturating_add(1);
         while self.exceptions.get(&self.cursor) == Some(&Exception::Dropped) {
-            self.cursor += 1;
+            self.cursor = self.cursor.saturating_add(1);
+            if self.cursor == u64::MAX {
+                break;
+            }
         }
         let passed: Vec<u64> = self.exceptions.range(from..self.cursor).map(|(passed, _)| *passed).collect();
         for passed in passed {
             self.exceptions.remove(&passed);
         }
     }
+}
+
+/// Counts in a file that was tampered with may be anything; they are for people to read.
+fn add(count: &mut u64, more: u64) {
+    *count = count.saturating_add(more);
 }
 
 fn exception_bytes(name: &str) -> u64 {

@@ -87,6 +87,9 @@ impl Walk {
             let is_over = known.end.is_some_and(|end| scanner.offset() >= end) || !known.is_there;
             if is_over {
                 let Some(following) = known.following else { return Ok(None) };
+                if following < scanner.sequence() {
+                    return Err(scanner.damaged("messages that the next segment has too"));
+                }
                 (self.segment, self.scanner) = (following, None);
                 known = self.reader.known(following);
             } else if !fresh {

@@ -123,7 +123,7 @@ impl<F: FileOps> Store<F> {
         }
         self.mark_first();
         let sequence = self.next;
-        self.next += 1;
+        self.next = sequence.saturating_add(1);
         let length = bytes.len() as u64;
         Line::Message { sequence, time: *time, connection: &connection, length, crc: 0 }
             .write(bytes, &mut self.buffer);

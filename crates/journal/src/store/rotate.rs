@@ -18,7 +18,7 @@ impl<F: FileOps> Store<F> {
         let file = self.keeper.take()?;
         self.sync_end();
         // A number names one segment only: not also one after a segment without a message.
-        let first = self.next.max(self.ended.first + 1);
+        let first = self.next.max(self.ended.first.saturating_add(1));
         let mut opening = Vec::new();
         let Ended { first: previous, end: previous_end } = self.ended;
         Line::Head(Head { first, previous, previous_end, time: self.time }).write(b"", &mut opening);
@@ -30,7 +30,7 @@ impl<F: FileOps> Store<F> {
         // From here on a crash may find it: nothing may be added to the segment before it, and if this fails, its
         // number is used up.
         self.current = None;
-        self.next = first + 1;
+        self.next = first.saturating_add(1);
         let path = segment_path(&self.directory, first);
         self.files.rename_new(&self.directory.join(SPARE), &path)?;
         self.files.sync_directory(&self.directory)?;

@@ -114,6 +114,19 @@ fn a_segment_that_is_gone_is_named() {
     assert!(text.contains(".seg: missing"), "{text}");
 }
 
+#[test]
+fn a_segment_that_was_cut_short_is_repaired_up_to_its_end() {
+    let dir = Dir::new();
+    let files = journal(&dir);
+    let bytes = dir.read(format!("j/{}", files[0]));
+    dir.write(format!("j/{}", files[0]), &bytes[..place_of(&bytes, "message 9 ")]);
+    let repaired = repaired(&dir);
+    assert_eq!((repaired.len(), repaired[0].lost.0), (1, 9));
+    let (journal, _) = Journal::open(&dir.join("j"), settings()).unwrap();
+    let found = waiting(&journal.reader(), "x");
+    assert!(found.starts_with(&[3, 4, 5, 6, 7, 8, 16]) && found.ends_with(&[39, 40]), "{found:?}");
+}
+
 /// Any byte of the last segment's records changed: an error that names the place, or the same messages, or less at
 /// the end where no mark vouches; never others.
 #[test]
