@@ -1,0 +1,185 @@
+//! Room: a disk that is full, and what retention gives back.
+
+use std::time::SystemTime;
+
+use protogen_testkit::Dir;
+use protogen_testkit::tmpfs::Tmpfs;
+
+use super::*;
+
+#[test]
+fn a_full_disk_refuses_messages_takes_records_and_recovers_by_itself() {
+    let dir = Dir::new();
+    let small = match Tmpfs::mount(&dir.join("small"), 512) {
+        Ok(small) => small,
+        Err(why) => return println!("not tested: {why}"),
+    };
+    let directory = small.path().join("j");
+    let settings = Settings { segment_size: 64 << 10, ..settings() };
+    let (journal, _) = Journal::open(&directory, settings.clone()).unwrap();
+    let producer = producer(&journal);
+    assert_eq!(store(&producer, message("a", vec![b'0'; 1000])), Ok(1));
+    let fill = small.fill();
+    // The segment that is written has room, and perhaps the spare that was being made.
+    let mut stored = 1;
+    let refusal = loop {
+        match store(&producer, message("a", vec![b'1'; 1000])) {
+            Ok(_) => stored += 1,
+            Err(refusal) => break refusal,
+        }
+        assert!(stored < 200, "it is never full");
+    };
+    assert_eq!(refusal, Refusal::Full);
+    for sequence in 1..=50 {
+        producer.record(delivery("x", sequence, Outcome::Delivered)).unwrap();
+    }
+    assert_eq!(store(&producer, message("a", vec![b'1'; 1000])), Err(Refusal::Full));
+    assert_eq!(waiting(&journal.reader(), "x").len(), stored - 50, "delivery records still fit");
+    journal.close();
+    let (journal, _) = Journal::open(&directory, settings).unwrap();
+    let producer = super::producer(&journal);
+    assert_eq!(waiting(&journal.reader(), "x").len(), stored - 50, "and were kept");
+    assert_eq!(store(&producer, message("a", vec![b'1'; 1000])), Err(Refusal::Full));
+    std::fs::remove_file(fill).unwrap();
+    assert!(store(&producer, message("a", vec![b'2'; 1000])).is_ok());
+    assert_eq!(waiting(&journal.reader(), "x").len(), stored - 50 + 1);
+}
+
+fn segments(dir: &Dir) -> usize {
+    dir.list("j").iter().filter(|name| name.ends_with(".seg")).count()
+}
+
+/// Prunes, and waits until it was done: before the second message that comes after it at the latest.
+fn prune(journal: &Journal, producer: &Producer, now: SystemTime) {
+    journal.prune(now);
+    record(producer, []);
+    record(producer, []);
+}
+
+fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+#[test]
+fn retention_gives_space_back_when_every_output_is_past() {
+    let dir = Dir::new();
+    let settings = Settings {
+        outputs: vec![output("x", &["a"]), output("y", &["a"])],
+        keep: Duration::from_secs(100),
+        ..settings()
+    };
+    let (journal, _) = Journal::open(&dir.join("j"), settings.clone()).unwrap();
+    let producer = producer(&journal);
+    store_each(&producer, (0..100).map(|_| message("a", vec![b'x'; 1000])));
+    let many = segments(&dir);
+    assert!(many >= 6, "{many}");
+    record(&producer, (1..=100).map(|sequence| delivery("x", sequence, Outcome::Delivered)));
+    prune(&journal, &producer, at(1000));
+    record(&producer, (1..=99).map(|sequence| delivery("y", sequence, Outcome::Delivered)));
+    assert_eq!(journal.reader().stats().oldest, 1, "y still needed them when it was asked");
+    prune(&journal, &producer, at(50));
+    assert_eq!(journal.reader().stats().oldest, 1, "they are to be kept for a while");
+    prune(&journal, &producer, at(1000));
+    let oldest = journal.reader().stats().oldest;
+    assert!((80..=100).contains(&oldest), "{oldest}");
+    assert_eq!(waiting(&journal.reader(), "y"), [100]);
+    journal.close();
+    assert!(segments(&dir) <= 3, "{:?}", dir.list("j"));
+    let (journal, _) = Journal::open(&dir.join("j"), settings).unwrap();
+    assert_eq!(waiting(&journal.reader(), "y"), [100]);
+}
+
+#[test]
+fn beyond_its_size_the_oldest_goes_but_never_what_waits_or_is_dead() {
+    let dir = Dir::new();
+    let settings = Settings { keep_size: 3 * (16 << 10), ..settings() };
+    let (journal, _) = Journal::open(&dir.join("j"), settings).unwrap();
+    let producer = producer(&journal);
+    store_each(&producer, (0..100).map(|_| message("a", vec![b'x'; 1000])));
+    let delivered = |from, to| (from..=to).map(|sequence| delivery("x", sequence, Outcome::Delivered));
+    record(&producer, delivered(1, 39).chain([delivery("x", 40, Outcome::Dead)]).chain(delivered(41, 100)));
+    prune(&journal, &producer, at(1));
+    assert!((25..=40).contains(&journal.reader().stats().oldest));
+    assert_eq!(journal.reader().read(40).unwrap().unwrap().bytes.len(), 1000);
+    record(&producer, [delivery("x", 40, Outcome::Dropped)]);
+    prune(&journal, &producer, at(1));
+    let stats = journal.reader().stats();
+    assert!(stats.oldest > 50 && stats.bytes <= 3 * (16 << 10), "{stats:?}");
+}
+
+#[test]
+fn to_keep_nothing_means_nothing() {
+    let dir = Dir::new();
+    let settings = Settings { keep: Duration::ZERO, ..settings() };
+    let (journal, _) = Journal::open(&dir.join("j"), settings).unwrap();
+    let producer = producer(&journal);
+    store_each(&producer, [message("a", "a secret")]);
+    record(&producer, [delivery("x", 1, Outcome::Delivered)]);
+    prune(&journal, &producer, at(2));
+    journal.close();
+    for name in dir.list("j").iter().filter(|name| name.ends_with(".seg")) {
+        let text = dir.text(format!("j/{name}"));
+        assert!(!text.contains("a secret"), "{name}");
+    }
+}
+
+#[test]
+fn a_backlog_of_a_million_costs_disk_and_not_memory() {
+    if !soak() {
+        return println!("with PG_SOAK only");
+    }
+    const COUNT: u64 = 1_000_000;
+    let dir = Dir::new();
+    let settings =
+        Settings { outputs: vec![output("x", &["a"]), output("y", &["a"])], ..Settings::default() };
+    let (journal, _) = Journal::open(&dir.join("j"), settings.clone()).unwrap();
+    let producer = producer(&journal);
+    let (mut sent, mut stored) = (0, 0);
+    let mut results = Vec::new();
+    let from = name("a");
+    while stored < COUNT {
+        while sent < COUNT {
+            let bytes = format!("{sent:01600}").into_bytes();
+            let next = Message { connection: from.clone(), time: at(1), bytes };
+            if producer.append(sent, next).is_err() {
+                break;
+            }
+            sent += 1;
+        }
+        results.clear();
+        producer.wait(&mut results, PATIENCE);
+        stored += results.len() as u64;
+    }
+    println!("resident with a million queued: {} KiB", resident());
+    assert!(resident() < 40 << 10, "{} KiB", resident());
+    drop(producer);
+    journal.close();
+    let (journal, _) = Journal::open(&dir.join("j"), settings).unwrap();
+    let producer = super::producer(&journal);
+    let reader = journal.reader();
+    let mut x = reader.output("x").unwrap();
+    for sequence in 1..=COUNT {
+        let stored = x.next().unwrap().unwrap();
+        assert_eq!(
+            (stored.sequence, stored.bytes),
+            (sequence, format!("{:01600}", sequence - 1).into_bytes())
+        );
+        let mut delivery = delivery("x", sequence, Outcome::Delivered);
+        while let Err(back) = producer.record(delivery) {
+            delivery = back;
+            std::thread::yield_now();
+        }
+    }
+    record(&producer, []);
+    println!("resident after a million deliveries: {} KiB", resident());
+    assert!(resident() < 40 << 10, "{} KiB", resident());
+    assert_eq!(reader.stats().outputs[0].pending, 0);
+    assert_eq!(reader.stats().outputs[1].pending, COUNT);
+}
+
+/// Resident memory of this process in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
