@@ -4,9 +4,23 @@
 use libfuzzer_sys::fuzz_target;
 use protogen_core::hl7::*;
 
-fuzz_target!(|input: (&[u8], u8, u8, u8, u8, u8, &[u8])| {
-    let (bytes, segment, field, repetition, component, subcomponent, value) = input;
-    let Ok(mut editor) = Editor::new(bytes.to_vec()) else { return };
+const SAMPLES: [&[u8]; 4] = [
+    include_bytes!("../../../tests/data/hl7/adt-crlf.hl7"),
+    include_bytes!("../../../tests/data/hl7/delimiters.hl7"),
+    include_bytes!("../../../tests/data/hl7/big5.hl7"),
+    b"MSH|^~|A\r",
+];
+
+fuzz_target!(|input: (u8, u8, u8, u8, u8, u8, &[u8], &[u8])| {
+    let (choice, segment, field, repetition, component, subcomponent, value, bytes) = input;
+    // A sample, a sample with something behind it, or whatever has a header.
+    let sample = SAMPLES[usize::from(choice % 4)];
+    let bytes = match choice / 4 % 3 {
+        0 => sample.to_vec(),
+        1 => [sample, bytes].concat(),
+        _ => [b"MSH|^~\\&", bytes].concat(),
+    };
+    let Ok(mut editor) = Editor::new(bytes) else { return };
     let Ok(message) = editor.message() else { return };
     let at = usize::from(segment) % message.len();
     let name = message.at(at).expect("within").name();
