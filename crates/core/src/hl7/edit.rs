@@ -36,6 +36,8 @@ pub enum EditError {
         /// Where it stands in the value.
         offset: usize,
     },
+    /// With the value, a line feed in the segment would end it.
+    Divides(Path),
     /// The value cannot be escaped.
     Encode(EncodeError),
     /// The bytes are no segment, or the edit would leave no message.
@@ -57,6 +59,12 @@ impl fmt::Display for EditError {
             }
             EditError::BreaksOut { path, byte, offset } => {
                 write!(f, "{path}: {} at byte {offset} of the value would divide it; escape it", Byte(*byte))
+            }
+            EditError::Divides(path) => {
+                write!(
+                    f,
+                    "{path}: a line feed in the segment would then end it; take it out or write it as \\X0A\\"
+                )
             }
             EditError::Encode(error) => error.fmt(f),
             EditError::NotASegment => {
@@ -182,10 +190,22 @@ impl Editor {
             return Err(EditError::Delimiter(*path));
         }
         let message = self.view()?;
+        let (count, width) = (message.len(), message.delimiters().width);
         let (span, mut written) = locate(&message, path)?;
         written.extend(value(&message)?);
-        self.index = Some(message.into_index());
-        self.splice(span, &written)
+        let index = message.into_index();
+        let replaced = self.bytes[span.clone()].to_vec();
+        let end = span.start + written.len();
+        self.splice(span.clone(), &written)?;
+        // A line feed that was data may end a segment now, for a delimiter has come behind the word after it.
+        let now = Message::parse_with(&self.bytes, index).map_err(EditError::Parse)?;
+        let alike = now.len() == count || now.delimiters().width != width;
+        self.index = Some(now.into_index());
+        if !alike {
+            self.splice(span.start..end, &replaced)?;
+            return Err(EditError::Divides(*path));
+        }
+        Ok(())
     }
 
     /// Removes a segment and its terminator. The first segment, MSH, stays.
@@ -400,6 +420,16 @@ mod tests {
         let error = editor.set_text(&"PID-1.1.2".parse().unwrap(), b"x").unwrap_err();
         assert!(matches!(error, EditError::NoDelimiter(_)));
         assert_eq!(editor.bytes(), b"MSH|^~|A\rPID|1\r");
+    }
+
+    #[test]
+    fn a_line_feed_that_was_data_does_not_come_to_end_a_segment() {
+        let text = b"MSH|^~\\&|A\nAEN\rPID|1\r";
+        let mut editor = Editor::new(text.to_vec()).unwrap();
+        let path: Path = "MSH-5".parse().unwrap();
+        assert_eq!(editor.set_text(&path, b"x"), Err(EditError::Divides(path)));
+        assert_eq!(editor.bytes(), text);
+        editor.set_text(&"PID-5".parse().unwrap(), b"x").unwrap();
     }
 
     #[test]
