@@ -28,6 +28,10 @@ fuzz_target!(|input: (u8, u8, u8, u8, u8, u8, &[u8], &[u8])| {
     let mut path = Path::segment(name).field(u32::from(field).max(1)).component(u32::from(component % 9).max(1));
     path.repetition = Some(u32::from(repetition % 9).max(1));
     path.subcomponent = Some(u32::from(subcomponent % 9).max(1));
+    // A name that no path can have on a command line names nothing that is edited.
+    if path.to_string().parse::<Path>().is_err() {
+        return;
+    }
     let count = message.len();
     let width = message.delimiters().width;
     let before = editor.bytes().to_vec();

@@ -142,6 +142,10 @@ impl Scan<'_> {
             Some(chunk) => name = *chunk,
             None => name[..segment.len()].copy_from_slice(segment),
         }
+        if segment.len() < 3 {
+            // Not the name of anything: NULs that pad it must not look like a name of NULs.
+            name[3] = 0xFF;
+        }
         if name[3] == self.field {
             name[3] = 0;
         }
