@@ -23,6 +23,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("hl7/parse-adt/index-10-fields", Target::Times(10.0, "hl7/parse-adt/hl7-2-10-fields")),
     ("llp/mllp/1.6K", Target::Times(1.0, "llp/hl7-mllp-codec/1.6K")),
     ("llp/mllp/5M", Target::Times(1.0, "llp/hl7-mllp-codec/5M")),
+    ("send/hl7-send/1", Target::Times(0.9, "send/bare-loop/1")),
     ("send/hl7-send/8", Target::Times(0.9, "send/bare-loop/8")),
 ];
 

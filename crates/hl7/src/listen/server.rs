@@ -96,7 +96,7 @@ impl Server {
                     let Server { clients, events, buffer, .. } = &mut self;
                     let Some(client) = clients.get_mut(&i) else { continue };
                     if client.has_room() {
-                        let read = client.connection.readable(events, buffer, now);
+                        let read = client.connection.readable(events, buffer, now).map(drop);
                         self.advance(i, read, now, output)?;
                     }
                 }

@@ -55,15 +55,17 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Reads what there is and feeds the machine.
+    /// Reads what there is and feeds the machine; false if there was nothing.
     pub(crate) fn readable(
         &mut self,
         events: &mut EventLoop,
         buffer: &mut [u8],
         now: Instant,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let link = &mut self.link;
+        let mut came = false;
         let drained = drain(&mut self.stream, buffer, TURN, |bytes| {
+            came = true;
             link.handle_input(bytes, now);
             ControlFlow::Continue(())
         })?;
@@ -72,7 +74,7 @@ impl Connection {
             Drained::Stopped => events.revisit(self.token),
             Drained::End => self.peer_ended = true,
         }
-        Ok(())
+        Ok(came || self.peer_ended)
     }
 
     /// What happened, until there is nothing more.
