@@ -1,5 +1,6 @@
 //! Room: a disk that is full, and what retention gives back.
 
+use std::process::Command;
 use std::time::SystemTime;
 
 use protogen_testkit::Dir;
@@ -123,10 +124,26 @@ fn to_keep_nothing_means_nothing() {
     }
 }
 
+/// The test runs in a process of its own: the memory of other tests is not its.
 #[test]
 fn a_backlog_of_a_million_costs_disk_and_not_memory() {
     if !soak() {
         return println!("with PG_SOAK only");
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "disk::backlog", "--nocapture", "--test-threads=1"]).env(ALONE, "1");
+    let output = child.output().unwrap();
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+const ALONE: &str = "PG_JOURNAL_BACKLOG";
+
+/// Not a test of its own: what the child does.
+#[test]
+fn backlog() {
+    if std::env::var_os(ALONE).is_none() {
+        return;
     }
     const COUNT: u64 = 1_000_000;
     let dir = Dir::new();
