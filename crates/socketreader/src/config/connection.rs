@@ -1,0 +1,152 @@
+//! One connection: a section of the configuration, resolved.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use protogen_core::llp::mllp;
+use protogen_sys::services::{Place, ServiceError};
+
+use super::Mask;
+
+/// A connection that `useconnections` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// Its section's name; also its name in the log and in the journal.
+    pub name: String,
+    /// The line of its section's header, counted from 1.
+    pub line: usize,
+    /// The queue that joins it to others.
+    pub queue: String,
+    /// Whether its messages are HL7: they are answered with HL7 acknowledgments, and may name files.
+    pub use_hl7: bool,
+    /// What it does.
+    pub kind: Kind,
+    /// What it does wrong on purpose.
+    pub debug: Debug,
+}
+
+/// The four kinds, with the options of each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// Takes messages from peers.
+    SocketIn(Socket),
+    /// Brings messages to a peer.
+    SocketOut(Socket),
+    /// Takes messages from a directory.
+    FileIn(FileIn),
+    /// Writes messages to a directory.
+    FileOut(FileOut),
+}
+
+impl Kind {
+    /// Whether messages come in here.
+    #[must_use]
+    pub fn is_input(&self) -> bool {
+        matches!(self, Kind::SocketIn(_) | Kind::FileIn(_))
+    }
+
+    /// The socket's options, if it is one.
+    #[must_use]
+    pub fn socket(&self) -> Option<&Socket> {
+        match self {
+            Kind::SocketIn(socket) | Kind::SocketOut(socket) => Some(socket),
+            Kind::FileIn(_) | Kind::FileOut(_) => None,
+        }
+    }
+}
+
+/// A connection over TCP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Socket {
+    /// Whether we listen (`createserversocket`), or connect.
+    pub server: bool,
+    /// The name or address to listen on or to connect to, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Whether messages are acknowledged: sent for what comes in, awaited for what goes out.
+    pub use_ack: bool,
+    /// The frames. `max_message` and `frame_timeout` follow from `max_size` and `timeout` here; for an outgoing
+    /// connection `max_message` is the longest message of its inputs.
+    pub mllp: mllp::Settings,
+    /// Where the original kept its queue; only the place of the state directory may follow from it.
+    pub queuedb: Option<PathBuf>,
+    /// The longest message taken, in bytes.
+    pub max_size: usize,
+    /// The most connections of a server that are open at once.
+    pub max_connections: usize,
+    /// How long the peer may be silent when it owes something: the rest of a frame, an answer, a connection.
+    pub timeout: Duration,
+}
+
+impl Socket {
+    /// The place to listen on or to connect to.
+    ///
+    /// # Errors
+    /// None for what was read from a configuration: the host is checked there.
+    pub fn place(&self) -> Result<Place, ServiceError> {
+        format!("{}%{}", self.port, self.host).parse()
+    }
+}
+
+/// A directory that messages are taken from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileIn {
+    /// The directory (`messagedir`), absolute.
+    pub dir: PathBuf,
+    /// Whether one LF is removed from the end of each message.
+    pub newline: bool,
+    /// Which files.
+    pub mask: Mask,
+    /// The time between two scans.
+    pub cycletime: Duration,
+    /// The most files of one scan.
+    pub maxfiles: usize,
+    /// How long a file must be unchanged before it counts as complete.
+    pub settle: Duration,
+    /// Where unreadable files go, absolute; made when first needed.
+    pub errordir: PathBuf,
+    /// The longest message taken, in bytes.
+    pub max_size: usize,
+}
+
+/// A directory that messages are written to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileOut {
+    /// The directory (`messagedir`), absolute.
+    pub dir: PathBuf,
+    /// Whether one LF is added to each message.
+    pub newline: bool,
+    /// How names begin.
+    pub naming: Naming,
+    /// How names end; the dot is part of it. Holds no slash.
+    pub suffix: String,
+    /// The mode of the files; `None` leaves it to the umask, as with other programs.
+    pub filemode: Option<u32>,
+}
+
+/// How the names of written files begin; time, count and suffix follow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Naming {
+    /// With MSH-3 to MSH-6 and the message's type.
+    Hl7,
+    /// With this text; holds no slash, may be empty.
+    Prefix(String),
+}
+
+/// What a connection does wrong on purpose, to try out its peer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Debug {
+    /// Log frames as hexadecimal digits.
+    pub dump: bool,
+    /// Answer nothing.
+    pub noack: bool,
+    /// Answer every message with a rejection.
+    pub nack: bool,
+    /// Wait before each answer.
+    pub delayack: Duration,
+    /// Cut this share of incoming connections, in percent.
+    pub drop: u8,
+    /// Write at most this many bytes a second.
+    pub slow: Option<u32>,
+}

@@ -1,0 +1,9 @@
+//! The running program.
+
+use crate::config::Config;
+
+/// Moves messages until SIGTERM.
+#[allow(clippy::needless_pass_by_value)] // the running program will own its configuration
+pub fn run(config: Config) -> anyhow::Result<()> {
+    anyhow::bail!("{}: no connection is served yet", config.file.display())
+}

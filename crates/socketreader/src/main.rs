@@ -1,0 +1,4 @@
+//! The `socketreader` program; everything is in its library.
+fn main() -> std::process::ExitCode {
+    protogen_socketreader::main()
+}
