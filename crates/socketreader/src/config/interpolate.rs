@@ -66,10 +66,13 @@ fn once(value: &[u8], section: &Section, defaults: &Section) -> Result<Vec<u8>, 
             rest = after;
         } else {
             let (name, after) = reference(rest).ok_or(Unresolved::LonePercent)?;
-            match section.entry(&name).or_else(|| defaults.entry(&name)) {
+            match section.entry(&name) {
                 Some(entry) => done.extend_from_slice(&entry.value),
                 None if name == "__name__" => done.extend_from_slice(section.name.as_bytes()),
-                None => return Err(Unresolved::NoOption(name)),
+                None => {
+                    let entry = defaults.entry(&name).ok_or(Unresolved::NoOption(name))?;
+                    done.extend_from_slice(&entry.value);
+                }
             }
             rest = after;
         }

@@ -1,0 +1,3 @@
+//! The socketreader program, as an interface engineer uses it.
+
+mod grammar;
