@@ -103,9 +103,7 @@ fn used_sections<'a>(general: &Parsed<'_>, ini: &'a Ini, problems: &mut Problems
         || ini.sections.iter().map(|section| section.name.as_str()).filter(|name| *name != "general");
     if general.section.line > 0 && general.draft.useconnections.is_empty() && general.sound("useconnections")
     {
-        let there: Vec<&str> = others().take(8).collect();
-        let there =
-            if there.is_empty() { String::new() } else { format!(" (this file has {})", there.join(", ")) };
+        let there = listed(others());
         problems.error(
             at,
             format!(

@@ -64,12 +64,18 @@ fn queues(found: &[Found<'_>], problems: &mut Problems) {
 fn pair(one: &Found<'_>, other: &Found<'_>, problems: &mut Problems) {
     let (Some(first), Some(second)) = (&one.connection, &other.connection) else { return };
     let same_queue = first.queue == second.queue;
+    let addressed = |found: &Found<'_>| found.parsed.sound("port") && found.parsed.sound("ipaddr");
     match (&first.kind, &second.kind) {
         (Kind::FileOut(out), Kind::FileIn(into)) if same_queue && feeds(out, into) => {
             problems.error(one.parsed.at("messagedir"), circle(&second.name, "messagedir"));
         }
         (Kind::SocketOut(out), Kind::SocketIn(into))
-            if same_queue && out.server != into.server && out.port == into.port && out.host == into.host =>
+            if same_queue
+                && addressed(one)
+                && addressed(other)
+                && out.server != into.server
+                && out.port == into.port
+                && out.host == into.host =>
         {
             problems.error(one.parsed.at("port"), circle(&second.name, "port"));
         }
@@ -79,7 +85,7 @@ fn pair(one: &Found<'_>, other: &Found<'_>, problems: &mut Problems) {
             problems.warning(
                 one.parsed.at("messagedir"),
                 format!(
-                    "[{}] reads the same files, and each goes to one of the two by chance; give one of them another \
+                    "the same files are read by [{}], and each goes to one of the two by chance; give one of them another \
                      messagedir or filemask",
                     second.name
                 ),
