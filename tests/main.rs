@@ -4,4 +4,5 @@
 mod hl7;
 mod pages;
 mod readme;
+mod socketreader;
 mod support;

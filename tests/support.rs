@@ -74,3 +74,8 @@ pub fn python() -> TestCommand {
     assert!(python.exists(), "{} is missing: scripts/test installs the test peers", python.display());
     TestCommand::new(python)
 }
+
+/// The `socketreader` program.
+pub fn socketreader() -> TestCommand {
+    TestCommand::new(env!("CARGO_BIN_EXE_socketreader"))
+}

@@ -5,19 +5,28 @@
 pub mod config;
 mod daemon;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
+use config::{Config, Report, Scope};
 use protogen_sys::exit::Exit;
+use protogen_sys::log::printable;
 
-/// Routes messages between sockets and files. Nothing it acknowledged is lost.
+/// Routes messages between sockets and files, and loses none that it acknowledged.
 #[derive(Debug, Parser)]
 #[command(name = "socketreader", version)]
 struct Cli {
-    /// The configuration
+    /// The configuration, see socketReader.cfg(5)
     #[arg(short, long, value_name = "FILE", default_value = "socketReader.cfg")]
     configfile: PathBuf,
+    /// Check the configuration, name all its faults, and start nothing
+    #[arg(long)]
+    check: bool,
+    /// With --check: print the result as JSON
+    #[arg(long, requires = "check")]
+    json: bool,
 }
 
 /// The command line, for manual pages and shell completions.
@@ -35,14 +44,41 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
         }
     };
-    eprintln!("socketreader: {}: the parser is being written", cli.configfile.display());
-    Exit::Usage.into()
+    let scope = if cli.check { Scope::Check } else { Scope::Start };
+    let report = config::load(&cli.configfile, scope);
+    // A program that starts writes the warnings to its log.
+    if cli.check || report.config.is_none() {
+        report.problems.iter().for_each(tell);
+    }
+    if cli.check {
+        return check(&report, cli.json).into();
+    }
+    let Some(config) = report.config else { return Exit::Usage.into() };
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("socketreader: {error:#}");
+            Exit::Usage.into()
+        }
+    }
 }
 
-/// Moves messages as the configuration says, until SIGTERM.
+fn tell(problem: &config::Problem) {
+    eprintln!("socketreader: {}", printable(&format_args!("{problem}")));
+}
+
+/// Prints what the configuration comes to.
+fn check(report: &Report, json: bool) -> Exit {
+    let text = if json { format!("{:#}\n", report.json()) } else { report.summary() };
+    // Whoever reads us may have enough.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    if report.config.is_some() { Exit::Done } else { Exit::Usage }
+}
+
+/// Moves messages as the configuration says, until SIGTERM. Its warnings go to the log.
 ///
 /// # Errors
 /// What keeps it from starting or going on.
-pub fn run(config: config::Config) -> anyhow::Result<()> {
+pub fn run(config: Config) -> anyhow::Result<()> {
     daemon::run(config)
 }

@@ -1,12 +1,13 @@
 //! Everything that touches the operating system, for the programs of this workspace.
 //!
 //! - running: [`event_loop`], [`daemon`], [`pid_file`], [`sd_notify`], [`exit`], [`log`], [`child`]
-//! - files: [`files`], [`durable`], [`spool`], [`lock`]
+//! - files: [`files`], [`access`], [`durable`], [`spool`], [`lock`]
 //! - the site: [`site`], [`services`], [`hl7hosts`], [`mail`]
 //!
 //! A failure is a value that names the file and says what to do next; nothing here ends the process. Files are made
 //! with mode 0600 and directories with 0700, since they may hold patient data; a function that does otherwise says so.
 
+pub mod access;
 pub mod child;
 pub mod daemon;
 pub mod durable;

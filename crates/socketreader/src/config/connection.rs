@@ -45,6 +45,27 @@ impl Kind {
         matches!(self, Kind::SocketIn(_) | Kind::FileIn(_))
     }
 
+    /// The longest message taken here, in bytes, if messages come in.
+    #[must_use]
+    pub fn max_size(&self) -> Option<usize> {
+        match self {
+            Kind::SocketIn(socket) => Some(socket.max_size),
+            Kind::FileIn(file) => Some(file.max_size),
+            Kind::SocketOut(_) | Kind::FileOut(_) => None,
+        }
+    }
+
+    /// What a person calls it.
+    #[must_use]
+    pub fn shown(&self) -> &'static str {
+        match self {
+            Kind::SocketIn(_) => "socket in",
+            Kind::SocketOut(_) => "socket out",
+            Kind::FileIn(_) => "file in",
+            Kind::FileOut(_) => "file out",
+        }
+    }
+
     /// The socket's options, if it is one.
     #[must_use]
     pub fn socket(&self) -> Option<&Socket> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use protogen_journal::Output;
 
-use super::{Connection, Kind};
+use super::{Connection, Problem};
 
 /// A configuration without an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Config {
     /// The connections in use, in the order of `useconnections`. Names are unique; every queue has an input and an
     /// output.
     pub connections: Vec<Connection>,
+    /// What is odd about it; the log names it at the start.
+    pub warnings: Vec<Problem>,
 }
 
 /// The options of `[general]`.
@@ -83,7 +85,35 @@ impl StateDir {
     }
 }
 
+/// A queue with the names of what is on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    /// Its name.
+    pub name: String,
+    /// The connections that messages come from, at least one.
+    pub inputs: Vec<String>,
+    /// The connections that every one of them goes to, at least one.
+    pub outputs: Vec<String>,
+}
+
 impl Config {
+    /// The queues, in the order of their first connections.
+    #[must_use]
+    pub fn queues(&self) -> Vec<Queue> {
+        let mut queues: Vec<Queue> = Vec::new();
+        for connection in &self.connections {
+            let place = queues.iter().position(|queue| queue.name == connection.queue).unwrap_or_else(|| {
+                let name = connection.queue.clone();
+                queues.push(Queue { name, inputs: Vec::new(), outputs: Vec::new() });
+                queues.len() - 1
+            });
+            let queue = &mut queues[place];
+            let end = if connection.kind.is_input() { &mut queue.inputs } else { &mut queue.outputs };
+            end.push(connection.name.clone());
+        }
+        queues
+    }
+
     /// The outgoing connections, each with the incoming ones on its queue (manual, chapter 2: every output of a queue
     /// gets every message of all its inputs).
     #[must_use]
@@ -107,11 +137,7 @@ impl Config {
     /// The longest message that any connection takes, in bytes.
     #[must_use]
     pub fn max_size(&self) -> usize {
-        let sizes = self.connections.iter().filter_map(|connection| match &connection.kind {
-            Kind::SocketIn(socket) => Some(socket.max_size),
-            Kind::FileIn(file) => Some(file.max_size),
-            Kind::SocketOut(_) | Kind::FileOut(_) => None,
-        });
+        let sizes = self.connections.iter().filter_map(|connection| connection.kind.max_size());
         sizes.max().unwrap_or(protogen_core::hl7::MAX_MESSAGE)
     }
 

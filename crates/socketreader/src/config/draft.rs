@@ -1,0 +1,50 @@
+//! What the options of a section say, before it is known what they come to together.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::LogLevel;
+use super::{Debug, Mask};
+
+/// The options of one section, with the defaults of those that are not set.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub logfile: Option<PathBuf>,
+    pub loglvl: Option<LogLevel>,
+    pub useconnections: Vec<String>,
+    pub statedir: Option<PathBuf>,
+    pub durable: bool,
+    pub keep: Duration,
+    pub keepsize: u64,
+
+    pub is_socket: Option<bool>,
+    pub is_input: Option<bool>,
+    pub usehl7: bool,
+    pub queuename: Option<String>,
+    pub debug: Debug,
+    pub debug_unknown: Vec<String>,
+    pub maxsize: u64,
+
+    pub queuedb: Option<PathBuf>,
+    pub useack: bool,
+    pub createserversocket: bool,
+    pub ipaddr: String,
+    pub port: u16,
+    pub sob: Vec<u8>,
+    pub eod: Vec<u8>,
+    pub eob: Vec<u8>,
+    pub maxconnections: usize,
+    pub timeout: Duration,
+
+    pub messagedir: Option<PathBuf>,
+    pub newline: bool,
+    pub filemask: Option<Mask>,
+    pub cycletime: Duration,
+    pub maxfiles: usize,
+    pub settle: Duration,
+    pub errordir: Option<PathBuf>,
+    pub hl7prefix: bool,
+    pub prefix: String,
+    pub suffix: String,
+    pub filemode: Option<u32>,
+}

@@ -1,0 +1,207 @@
+//! From drafts to what the program works with, one section at a time.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use protogen_core::llp::mllp;
+
+use super::debug::active;
+use super::draft::Draft;
+use super::options::Place;
+use super::problem::{At, Problems};
+use super::section::Parsed;
+use super::{Connection, FileIn, FileOut, General, Kind, LogLevel, Naming, Socket, StateDir, StateDirFrom};
+
+/// A section, and the connection it makes if it says enough.
+#[derive(Debug)]
+pub(super) struct Found<'a> {
+    pub parsed: Parsed<'a>,
+    pub connection: Option<Connection>,
+}
+
+/// The options of `[general]`.
+pub(super) fn general(draft: &Draft, statedir: StateDir) -> General {
+    General {
+        logfile: draft.logfile.clone(),
+        loglvl: draft.loglvl.unwrap_or(LogLevel::Warning),
+        statedir,
+        durable: draft.durable,
+        keep: draft.keep,
+        keepsize: draft.keepsize,
+    }
+}
+
+/// The state directory and why it is this one.
+pub(super) fn statedir(
+    general: &Draft,
+    found: &[Found<'_>],
+    environment: Option<&OsStr>,
+    file: &Path,
+) -> StateDir {
+    if let Some(path) = general.statedir.clone() {
+        return StateDir { path, from: StateDirFrom::Option };
+    }
+    for connection in found.iter().filter_map(|found| found.connection.as_ref()) {
+        let queuedb = connection.kind.socket().and_then(|socket| socket.queuedb.as_ref());
+        if let Some(directory) = queuedb.and_then(|queuedb| queuedb.parent()) {
+            let from = StateDirFrom::Queuedb(connection.name.clone());
+            return StateDir { path: directory.to_owned(), from };
+        }
+    }
+    // systemd gives several as a list with colons.
+    let first = environment.and_then(|list| list.to_str()).and_then(|list| list.split(':').next());
+    match first.filter(|path| path.starts_with('/')) {
+        Some(path) => StateDir { path: path.into(), from: StateDirFrom::Environment },
+        None => StateDir {
+            path: protogen_sys::files::directory_of(file).join("socketReader.state"),
+            from: StateDirFrom::BesideConfiguration,
+        },
+    }
+}
+
+/// The connection of a section, if it can be told what it is. Names every fault of the section.
+pub(super) fn connection(parsed: &Parsed<'_>, problems: &mut Problems) -> Option<Connection> {
+    name(parsed, problems);
+    let missing = |option: &str, remedy: &str, problems: &mut Problems| {
+        if !parsed.given(option) {
+            problems.error(parsed.at(option), format!("{option} is missing; {remedy}"));
+        }
+    };
+    missing("transtech", "state file or socket", problems);
+    missing("transdir", "state in or out", problems);
+    missing("queuename", "inputs and outputs with the same queue name are joined", problems);
+    if Place::FILE.meets(parsed.place) && parsed.place != Place::CONNECTION {
+        missing("messagedir", "state the full path of the directory", problems);
+    }
+    let draft = &parsed.draft;
+    if parsed.sound("debug") {
+        for key in &draft.debug_unknown {
+            let keys = super::debug::KEYS.join(", ");
+            problems.warning(parsed.at("debug"), format!("debug has no key \"{key}\"; it has {keys}"));
+        }
+        let active = active(&draft.debug).join(", ");
+        if !active.is_empty() {
+            problems.warning(
+                parsed.at("debug"),
+                format!(
+                    "debug makes this connection misbehave ({active}); remove it before patients depend on it"
+                ),
+            );
+        }
+    }
+    let kind = match parsed.place {
+        Place::SOCKET_IN => Kind::SocketIn(socket(parsed, problems)),
+        Place::SOCKET_OUT => Kind::SocketOut(socket(parsed, problems)),
+        Place::FILE_IN => Kind::FileIn(file_in(parsed, problems)?),
+        Place::FILE_OUT => Kind::FileOut(file_out(parsed, problems)?),
+        _ => return None,
+    };
+    Some(Connection {
+        name: parsed.section.name.clone(),
+        line: parsed.section.line,
+        queue: draft.queuename.clone().unwrap_or_default(),
+        use_hl7: draft.usehl7,
+        kind,
+        debug: draft.debug.clone(),
+    })
+}
+
+fn name(parsed: &Parsed<'_>, problems: &mut Problems) {
+    let name = &parsed.section.name;
+    if name.len() > super::value::MAX_NAME || name.chars().any(char::is_control) {
+        let at = At { line: Some(parsed.section.line), section: None };
+        problems.error(
+            at,
+            format!("the section's name must be printable and have at most {} bytes", super::value::MAX_NAME),
+        );
+    }
+}
+
+fn socket(parsed: &Parsed<'_>, problems: &mut Problems) -> Socket {
+    let draft = &parsed.draft;
+    if !draft.createserversocket && !parsed.given("ipaddr") {
+        problems.error(
+            parsed.at("createserversocket"),
+            "createserversocket = False needs ipaddr, the host to connect to",
+        );
+    }
+    let max_size = usize::try_from(draft.maxsize).unwrap_or(usize::MAX);
+    let mllp = mllp::Settings {
+        sob: draft.sob.clone(),
+        eod: draft.eod.clone(),
+        eob: draft.eob.clone(),
+        max_message: max_size,
+        frame_timeout: draft.timeout,
+        ..mllp::Settings::default()
+    };
+    if let Err(error) = mllp.check() {
+        problems.error(parsed.at(error.setting), error.to_string());
+    }
+    for (option, delimiter) in [("sob", &mllp.sob), ("eod", &mllp.eod)] {
+        let in_every = delimiter == b"\r" || (!delimiter.is_empty() && b"MSH|".starts_with(delimiter));
+        if draft.usehl7 && in_every {
+            problems.warning(
+                parsed.at(option),
+                format!(
+                    "{option} occurs in every HL7 message and may cut it; choose bytes that no message has"
+                ),
+            );
+        }
+    }
+    Socket {
+        server: draft.createserversocket,
+        host: draft.ipaddr.clone(),
+        port: draft.port,
+        use_ack: draft.useack,
+        mllp,
+        queuedb: draft.queuedb.clone(),
+        max_size,
+        max_connections: draft.maxconnections,
+        timeout: draft.timeout,
+    }
+}
+
+fn file_in(parsed: &Parsed<'_>, problems: &mut Problems) -> Option<FileIn> {
+    let draft = &parsed.draft;
+    let dir = draft.messagedir.clone()?;
+    let errordir: PathBuf = draft.errordir.clone().unwrap_or_else(|| dir.join("error"));
+    if errordir == dir {
+        problems.error(
+            parsed.at("errordir"),
+            "errordir is messagedir: what cannot be read would be read again; state another directory",
+        );
+    }
+    Some(FileIn {
+        dir,
+        newline: draft.newline,
+        mask: draft.filemask.clone()?,
+        cycletime: draft.cycletime,
+        maxfiles: draft.maxfiles,
+        settle: draft.settle,
+        errordir,
+        max_size: usize::try_from(draft.maxsize).unwrap_or(usize::MAX),
+    })
+}
+
+fn file_out(parsed: &Parsed<'_>, problems: &mut Problems) -> Option<FileOut> {
+    let draft = &parsed.draft;
+    if draft.hl7prefix && !draft.prefix.is_empty() {
+        problems.error(parsed.at("prefix"), "prefix and hl7prefix exclude each other; remove one of them");
+    }
+    if draft.hl7prefix && !draft.usehl7 && parsed.sound("usehl7") {
+        problems.error(parsed.at("hl7prefix"), "hl7prefix needs usehl7 = True");
+    }
+    if draft.prefix.starts_with('.') && !draft.hl7prefix {
+        problems.warning(
+            parsed.at("prefix"),
+            "prefix begins with a dot: readers of directories pass such files by",
+        );
+    }
+    Some(FileOut {
+        dir: draft.messagedir.clone()?,
+        newline: draft.newline,
+        naming: if draft.hl7prefix { Naming::Hl7 } else { Naming::Prefix(draft.prefix.clone()) },
+        suffix: draft.suffix.clone(),
+        filemode: draft.filemode,
+    })
+}

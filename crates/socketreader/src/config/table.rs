@@ -1,0 +1,317 @@
+//! The rows of the table of options.
+
+use std::time::Duration;
+
+use super::options::{Fallback, OptionRow, Place, Set};
+use super::value::Value;
+use super::{LogLevel, Mask, debug};
+
+/// Every option, in the order of the manual.
+pub static OPTIONS: &[OptionRow] = &[
+    row(
+        "logfile",
+        Place::GENERAL,
+        "FILE",
+        Fallback::Words("standard error, or syslog in the background"),
+        "where to log; its directory must exist",
+        |d, v| {
+            d.logfile = if v.unquoted()?.is_empty() { None } else { Some(v.path()?) };
+            Ok(())
+        },
+    ),
+    row(
+        "loglvl",
+        Place::GENERAL,
+        "LEVEL",
+        Fallback::Value("warning"),
+        "critical, error, warning, prod, info or debug; prod and below log contents of messages",
+        |d, v| put(&mut d.loglvl, v.one_of(&LEVELS)),
+    ),
+    lines(
+        "useconnections",
+        Place::GENERAL,
+        "NAME, ...",
+        Fallback::Required,
+        "the connections to start: names of sections",
+        |d, v| v.names().map(|names| d.useconnections = names),
+    ),
+    row(
+        "statedir",
+        Place::GENERAL,
+        "DIRECTORY",
+        Fallback::Words(
+            "that of the first queuedb, else $STATE_DIRECTORY, else socketReader.state beside this file",
+        ),
+        "where the journal of messages is kept, on a local disk",
+        |d, v| put(&mut d.statedir, v.path()),
+    ),
+    row(
+        "durable",
+        Place::GENERAL,
+        "True | False",
+        Fallback::Value("True"),
+        "acknowledge a message only when it is on stable storage",
+        |d, v| v.boolean().map(|on| d.durable = on),
+    ),
+    row(
+        "keep",
+        Place::GENERAL,
+        "DAYS",
+        Fallback::Value("7"),
+        "how long delivered messages are kept; 0 keeps none",
+        |d, v| v.days(0.0..=36_500.0).map(|time| d.keep = time),
+    ),
+    row(
+        "keepsize",
+        Place::GENERAL,
+        "SIZE",
+        Fallback::Value("2G"),
+        "the most bytes of messages that are kept for that time",
+        |d, v| v.size(0..=1 << 50).map(|size| d.keepsize = size),
+    ),
+    row(
+        "transtech",
+        Place::CONNECTION,
+        "file | socket",
+        Fallback::Required,
+        "what the connection works with",
+        |d, v| put(&mut d.is_socket, v.one_of(&[("file", false), ("socket", true)])),
+    ),
+    row(
+        "transdir",
+        Place::CONNECTION,
+        "in | out",
+        Fallback::Required,
+        "whether messages come in here or go out",
+        |d, v| put(&mut d.is_input, v.one_of(&[("in", true), ("out", false)])),
+    ),
+    row(
+        "usehl7",
+        Place::CONNECTION,
+        "True | False",
+        Fallback::Value("False"),
+        "messages are HL7, and answered with HL7 acknowledgments",
+        |d, v| v.boolean().map(|on| d.usehl7 = on),
+    ),
+    row(
+        "queuename",
+        Place::CONNECTION,
+        "NAME",
+        Fallback::Required,
+        "every output of a queue gets every message of its inputs",
+        |d, v| put(&mut d.queuename, v.name()),
+    ),
+    row("maxsize", Place::INPUT, "SIZE", Fallback::Value("16M"), "the longest message taken", |d, v| {
+        v.size(1 << 10..=1 << 30).map(|size| d.maxsize = size)
+    }),
+    row(
+        "queuedb",
+        Place::SOCKET_OUT,
+        "FILE",
+        Fallback::Words("none"),
+        "where version 1.2.4 kept its queue: its directory becomes statedir",
+        |d, v| {
+            d.queuedb = if v.unquoted()?.is_empty() { None } else { Some(v.path()?) };
+            Ok(())
+        },
+    ),
+    row(
+        "useack",
+        Place::SOCKET,
+        "True | False",
+        Fallback::Value("True"),
+        "send or expect acknowledgments; without them messages can be lost",
+        |d, v| v.boolean().map(|on| d.useack = on),
+    ),
+    row(
+        "createserversocket",
+        Place::SOCKET,
+        "True | False",
+        Fallback::Value("True"),
+        "listen for peers, or connect to one",
+        |d, v| v.boolean().map(|on| d.createserversocket = on),
+    ),
+    row(
+        "ipaddr",
+        Place::SOCKET,
+        "HOST",
+        Fallback::Value("127.0.0.1"),
+        "the name or address to listen on or to connect to",
+        |d, v| v.host().map(|host| d.ipaddr = host),
+    ),
+    row("port", Place::SOCKET, "PORT", Fallback::Value("22222"), "the port, 1024 to 65535", |d, v| {
+        v.number(1024..=65_535).map(|port| d.port = port)
+    }),
+    row("sob", Place::SOCKET, "BYTES", Fallback::Value("chr(0x0b)"), "what begins a frame", |d, v| {
+        v.delimiter().map(|bytes| d.sob = bytes)
+    }),
+    row(
+        "eod",
+        Place::SOCKET,
+        "BYTES",
+        Fallback::Value("chr(0x1c)"),
+        "what ends the message in a frame",
+        |d, v| v.delimiter().map(|bytes| d.eod = bytes),
+    ),
+    row(
+        "eob",
+        Place::SOCKET,
+        "BYTES",
+        Fallback::Value("chr(0x0d)"),
+        "what ends a frame, right after eod",
+        |d, v| v.delimiter().map(|bytes| d.eob = bytes),
+    ),
+    row(
+        "maxconnections",
+        Place::SOCKET,
+        "NUMBER",
+        Fallback::Value("1000"),
+        "the most peers of a listening connection at a time",
+        |d, v| v.number(1..=65_535).map(|number| d.maxconnections = number),
+    ),
+    row(
+        "timeout",
+        Place::SOCKET,
+        "SECONDS",
+        Fallback::Value("60"),
+        "how long a peer may owe the rest of a frame, an answer or a connection",
+        |d, v| v.seconds(0.1..=86_400.0).map(|time| d.timeout = time),
+    ),
+    row(
+        "messagedir",
+        Place::FILE,
+        "DIRECTORY",
+        Fallback::Required,
+        "where files are read or written",
+        |d, v| put(&mut d.messagedir, v.path()),
+    ),
+    row(
+        "newline",
+        Place::FILE,
+        "True | False",
+        Fallback::Value("False"),
+        "a line feed stands behind each message in its file",
+        |d, v| v.boolean().map(|on| d.newline = on),
+    ),
+    row(
+        "filemask",
+        Place::FILE_IN,
+        "PATTERN",
+        Fallback::Value("*"),
+        "which files are read: * ? [...] as in a shell, case counts",
+        |d, v| put(&mut d.filemask, mask(v)),
+    ),
+    row(
+        "cycletime",
+        Place::FILE_IN,
+        "SECONDS",
+        Fallback::Value("120"),
+        "the time between two looks into the directory",
+        |d, v| v.seconds(0.0..=86_400.0).map(|time| d.cycletime = time.max(SHORTEST_CYCLE)),
+    ),
+    row(
+        "maxfiles",
+        Place::FILE_IN,
+        "NUMBER",
+        Fallback::Value("50"),
+        "the most files of one look, 1 to 1000",
+        |d, v| v.number(1..=1000).map(|number| d.maxfiles = number),
+    ),
+    row(
+        "settle",
+        Place::FILE_IN,
+        "SECONDS",
+        Fallback::Value("1"),
+        "how long a file must be unchanged to count as complete",
+        |d, v| v.seconds(0.0..=3600.0).map(|time| d.settle = time),
+    ),
+    row(
+        "errordir",
+        Place::FILE_IN,
+        "DIRECTORY",
+        Fallback::Words("error in messagedir, made when needed"),
+        "where files go that hold no message",
+        |d, v| put(&mut d.errordir, v.path()),
+    ),
+    row(
+        "hl7prefix",
+        Place::FILE_OUT,
+        "True | False",
+        Fallback::Value("False"),
+        "names begin with MSH-3 to MSH-6 and the type; needs usehl7",
+        |d, v| v.boolean().map(|on| d.hl7prefix = on),
+    ),
+    row("prefix", Place::FILE_OUT, "TEXT", Fallback::Value("\"\""), "what names begin with", |d, v| {
+        v.file_name_part().map(|text| d.prefix = text)
+    }),
+    row(
+        "suffix",
+        Place::FILE_OUT,
+        "TEXT",
+        Fallback::Value(".dat"),
+        "what names end in, with its dot",
+        |d, v| v.file_name_part().map(|text| d.suffix = text),
+    ),
+    row(
+        "filemode",
+        Place::FILE_OUT,
+        "MODE",
+        Fallback::Words("0666 less the umask"),
+        "the mode of the files, in octal digits",
+        |d, v| put(&mut d.filemode, v.mode()),
+    ),
+    lines(
+        "debug",
+        Place::CONNECTION,
+        "DICTIONARY",
+        Fallback::Value("{}"),
+        "what the connection does wrong on purpose",
+        |d, v| debug::read(v).map(|(debug, unknown)| (d.debug, d.debug_unknown) = (debug, unknown)),
+    ),
+];
+
+const LEVELS: [(&str, LogLevel); 6] = [
+    ("critical", LogLevel::Critical),
+    ("error", LogLevel::Error),
+    ("warning", LogLevel::Warning),
+    ("prod", LogLevel::Prod),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+];
+
+/// A `cycletime` of 0 is taken from old files, and counts as this.
+const SHORTEST_CYCLE: Duration = Duration::from_millis(100);
+
+const fn row(
+    name: &'static str,
+    place: Place,
+    value: &'static str,
+    fallback: Fallback,
+    doc: &'static str,
+    set: Set,
+) -> OptionRow {
+    OptionRow { name, place, value, fallback, doc, lines: false, set }
+}
+
+const fn lines(
+    name: &'static str,
+    place: Place,
+    value: &'static str,
+    fallback: Fallback,
+    doc: &'static str,
+    set: Set,
+) -> OptionRow {
+    OptionRow { name, place, value, fallback, doc, lines: true, set }
+}
+
+fn put<T>(field: &mut Option<T>, value: Result<T, String>) -> Result<(), String> {
+    value.map(|value| *field = Some(value))
+}
+
+fn mask(value: Value<'_>) -> Result<Mask, String> {
+    let bytes = value.unquoted()?;
+    if bytes.is_empty() || bytes.contains(&b'/') || bytes.contains(&0) {
+        return Err("must be a pattern for names of files, without /".into());
+    }
+    Ok(Mask::new(bytes))
+}
