@@ -2,8 +2,15 @@
 //!
 //! [`config`] reads and checks the configuration; `daemon` moves the messages.
 
+mod backoff;
+mod bell;
 pub mod config;
 mod daemon;
+mod engine;
+mod feed;
+mod files;
+mod log;
+mod rejects;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -138,6 +138,12 @@ impl EventLoop {
         self.pending.retain(|event| !matches!(event, Event::Readable(t) | Event::Writable(t) | Event::Timer(t) if *t == token));
     }
 
+    /// Whether every event that was collected has been handed out: the next [`wait`](EventLoop::wait) asks the system.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// Waits for the next event.
     ///
     /// # Errors

@@ -1,0 +1,393 @@
+//! An outgoing socket: one message at a time, in order, until its receiver has it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use protogen_core::llp::mllp::{Decoder, Item, encode};
+use protogen_journal::{Delivery, Outcome, Producer, Stored};
+use protogen_sys::event_loop::{Drained, EventLoop, drain};
+
+use super::judge::{Expected, Judge, Match, Refusal, Verdict, expected};
+use super::token::Owner;
+use super::wire::Wire;
+use crate::backoff::Backoff;
+use crate::config::{Connection, Socket};
+use crate::feed::Feed;
+use crate::log;
+
+/// How much is read from a receiver in one turn, in bytes.
+const TURN: usize = 256 << 10;
+/// The most receivers of a server that wait to be served.
+const MAX_RECEIVERS: usize = 64;
+
+/// The message that is being delivered.
+struct Current {
+    stored: Stored,
+    expected: Expected,
+    /// It is on the wire, or was written there.
+    sent: bool,
+    /// How often it was refused.
+    tries: u32,
+}
+
+/// What the outlet wants of its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Want {
+    Nothing,
+    /// A connection to its receiver, after this pause.
+    Dial(Duration),
+}
+
+pub(super) struct Outlet {
+    number: usize,
+    name: Arc<str>,
+    pub(super) socket: Socket,
+    use_hl7: bool,
+    slow: Option<u32>,
+    feed: Feed,
+    producer: Arc<Producer>,
+    judge: Judge,
+    current: Option<Current>,
+    line: Option<Line>,
+    /// Receivers that connected while another one is served, the longest connected first.
+    receivers: VecDeque<(TcpStream, String)>,
+    /// A connection is being made.
+    pub(super) dialling: bool,
+    redial: Backoff,
+    /// How long to wait before the next attempt.
+    next_dial: Duration,
+    /// Nothing is sent before.
+    pause: Option<Instant>,
+    retry: Backoff,
+    /// What the journal has not taken.
+    unrecorded: Option<Delivery>,
+    dead_in_a_row: u32,
+    stopping: bool,
+}
+
+struct Line {
+    wire: Wire,
+    decoder: Decoder,
+    peer: String,
+    /// A message was delivered here.
+    was_of_use: bool,
+}
+
+/// How often a message that is refused for reasons outside its content is tried.
+const RETRIES: u32 = 3;
+/// After so many dead letters in a row the queue is held: a receiver whose database is down must not empty it.
+const BREAKER: u32 = 3;
+
+impl Outlet {
+    pub(super) fn new(
+        number: usize,
+        connection: &Connection,
+        socket: &Socket,
+        feed: Feed,
+        producer: Arc<Producer>,
+    ) -> Outlet {
+        Outlet {
+            number,
+            name: connection.name.as_str().into(),
+            socket: socket.clone(),
+            use_hl7: connection.use_hl7,
+            slow: connection.debug.slow,
+            feed,
+            producer,
+            judge: Judge::new(Match::Present),
+            current: None,
+            line: None,
+            receivers: VecDeque::new(),
+            dialling: false,
+            redial: Backoff::default(),
+            next_dial: Duration::ZERO,
+            pause: None,
+            retry: Backoff::default(),
+            unrecorded: None,
+            dead_in_a_row: 0,
+            stopping: false,
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// A receiver has connected, or was connected to.
+    pub(super) fn open(&mut self, stream: TcpStream, peer: String) {
+        if self.receivers.len() >= MAX_RECEIVERS {
+            return log::warning!(&self.name, "{peer}: refused, {MAX_RECEIVERS} receivers wait");
+        }
+        if self.line.is_some() {
+            log::info!(&self.name, "{peer}: connected, waits until the one before is gone");
+        }
+        self.receivers.push_back((stream, peer));
+    }
+
+    /// An attempt to connect has failed.
+    pub(super) fn unreachable(&mut self, error: &str) -> Want {
+        log::error!(&self.name, "{error}; tried again");
+        Want::Dial(self.redial.pause())
+    }
+
+    /// Goes on as far as it can: call it whenever something has changed.
+    pub(super) fn advance(&mut self, events: &mut EventLoop, now: Instant) -> Want {
+        self.record_again();
+        loop {
+            if self.line.is_none() && !self.take_line(events) {
+                break;
+            }
+            if self.unrecorded.is_some() || self.pause.is_some_and(|due| now < due) {
+                break;
+            }
+            self.pause = None;
+            if self.current.is_none() && !self.stopping {
+                self.current = self.feed.take().map(|stored| self.begin(stored));
+            }
+            match self.send(events, now) {
+                // Delivered or given up at once: the next one.
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => self.hang_up(events, &error.to_string()),
+            }
+        }
+        self.set_timers(events, now);
+        let wants_line = !self.socket.server && self.line.is_none() && !self.dialling && !self.stopping;
+        if wants_line { Want::Dial(self.next_dial) } else { Want::Nothing }
+    }
+
+    fn begin(&self, stored: Stored) -> Current {
+        let expected = expected(&stored.bytes, self.use_hl7, self.socket.use_ack);
+        let tries = stored.tries;
+        Current { stored, expected, sent: false, tries }
+    }
+
+    fn take_line(&mut self, events: &EventLoop) -> bool {
+        while let Some((stream, peer)) = self.receivers.pop_front() {
+            match Wire::new(stream, Owner::Outlet(self.number).token(), self.slow, events) {
+                Ok(wire) => {
+                    log::info!(&self.name, "{peer}: connected");
+                    let decoder = Decoder::new(self.socket.mllp.clone());
+                    self.line = Some(Line { wire, decoder, peer, was_of_use: false });
+                    return true;
+                }
+                Err(error) => log::error!(&self.name, "{peer}: {error}"),
+            }
+        }
+        false
+    }
+
+    /// Sends the current message if it was not sent; true if it is settled thereby.
+    fn send(&mut self, events: &mut EventLoop, now: Instant) -> io::Result<bool> {
+        let (Some(current), Some(line)) = (&mut self.current, &mut self.line) else { return Ok(false) };
+        if !current.sent {
+            if let Err(error) = encode(&current.stored.bytes, &self.socket.mllp, &mut line.wire.out) {
+                let note = format!("cannot be framed: {error}");
+                self.settle(Outcome::Dead, note.into_bytes());
+                return Ok(true);
+            }
+            current.sent = true;
+            log::debug!(&self.name, "{}: sent {}", line.peer, current.stored.bytes.escape_ascii());
+            let due = now + self.socket.timeout;
+            events.set_timer(Owner::OutletTimer(self.number).token(), due);
+        }
+        let written = line.wire.flush(events, now)?;
+        if written && current.expected == Expected::Nothing {
+            self.settle(Outcome::Delivered, Vec::new());
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Reads what the receiver sent.
+    pub(super) fn read(&mut self, events: &mut EventLoop, buffer: &mut [u8], now: Instant) {
+        let Some(Line { wire, decoder, .. }) = &mut self.line else { return };
+        let mut answers = Vec::new();
+        let mut notes = Vec::new();
+        let drained = drain(&mut wire.stream, buffer, TURN, |mut bytes| {
+            while let Some(item) = decoder.decode(&mut bytes, now) {
+                match item {
+                    Item::Frame(frame) => answers.push(Answer::Frame(frame.message.to_vec())),
+                    Item::Commit(positive, _) => answers.push(Answer::Commit(positive)),
+                    Item::Dropped(dropped) => notes.push((dropped.kind, dropped.offset, dropped.count)),
+                    _ => {}
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        for (kind, offset, count) in notes {
+            log::error!(&self.name, "framing error: {kind} at byte {offset}, {count} bytes dropped");
+        }
+        for answer in answers {
+            self.answered(answer, now);
+        }
+        match drained {
+            Ok(Drained::WouldBlock) => {}
+            Ok(Drained::Stopped) => events.revisit(Owner::Outlet(self.number).token()),
+            Ok(Drained::End) => self.hang_up(events, "closed by the receiver"),
+            Err(error) => self.hang_up(events, &error.to_string()),
+        }
+    }
+
+    fn answered(&mut self, answer: Answer, now: Instant) {
+        let Some(current) = self.current.as_ref().filter(|current| current.sent) else {
+            return log::info!(&self.name, "an answer that nothing waits for is ignored");
+        };
+        let (verdict, note) = match (answer, &current.expected) {
+            (Answer::Commit(true), _) => (Verdict::Accepted, b"ACK".to_vec()),
+            (Answer::Commit(false), _) => (Verdict::Refused(Refusal::Nak), b"NAK".to_vec()),
+            (Answer::Frame(bytes), Expected::Hl7(control_id)) => {
+                (self.judge.judge(&bytes, control_id), bytes)
+            }
+            // A receiver that sends HL7 acknowledgments although commit blocks are configured.
+            (Answer::Frame(bytes), _) => {
+                let header =
+                    protogen_core::hl7::Message::parse(super::answer::first_segment(&current.stored.bytes));
+                let id = header.map(|header| header.control_id().to_vec()).unwrap_or_default();
+                (self.judge.judge(&bytes, &id), bytes)
+            }
+        };
+        match verdict {
+            Verdict::Accepted => {
+                if let Expected::Hl7(control_id) = &current.expected {
+                    self.judge.delivered(control_id.clone());
+                }
+                self.settle(Outcome::Delivered, note);
+            }
+            Verdict::Refused(refusal) => self.refused(refusal, note, now),
+            Verdict::Late(code) => log::info!(&self.name, "a later {code} for a message delivered before"),
+            Verdict::Foreign(why) => {
+                log::error!(&self.name, "{why}: not credited, the right answer is awaited");
+            }
+        }
+    }
+
+    fn refused(&mut self, refusal: Refusal, note: Vec<u8>, now: Instant) {
+        let Some(current) = &mut self.current else { return };
+        current.tries += 1;
+        current.sent = false;
+        let (sequence, tries) = (current.stored.sequence, current.tries);
+        log::error!(&self.name, "message {sequence} was answered {refusal}, attempt {tries}");
+        log::prod!(&self.name, "answered {refusal}: {}", current.stored.bytes.escape_ascii());
+        use protogen_core::hl7::AckCode::{AE, CR};
+        // AE and CR judge the content: the same message will not fare better.
+        let final_answer = matches!(refusal, Refusal::Code(AE | CR)) || tries >= RETRIES;
+        if self.dead_in_a_row >= BREAKER {
+            self.pause = Some(now + self.retry.pause());
+        } else if final_answer {
+            self.dead_in_a_row += 1;
+            if self.dead_in_a_row == BREAKER {
+                log::error!(
+                    &self.name,
+                    "{BREAKER} dead letters in a row: the queue is held, and tried with growing pauses"
+                );
+            }
+            self.settle(Outcome::Dead, note);
+        } else {
+            self.record(sequence, Outcome::Tries(tries), note);
+            self.pause = Some(now + self.retry.pause());
+        }
+    }
+
+    /// The current message is done with.
+    fn settle(&mut self, outcome: Outcome, note: Vec<u8>) {
+        let Some(current) = self.current.take() else { return };
+        let sequence = current.stored.sequence;
+        if outcome == Outcome::Delivered {
+            self.dead_in_a_row = 0;
+            self.retry.reset();
+            self.redial.reset();
+            self.line.iter_mut().for_each(|line| line.was_of_use = true);
+            log::info!(&self.name, "message {sequence} delivered");
+        } else {
+            log::error!(&self.name, "message {sequence} is a dead letter: {}", note.escape_ascii());
+        }
+        self.record(sequence, outcome, note);
+    }
+
+    fn record(&mut self, sequence: u64, outcome: Outcome, note: Vec<u8>) {
+        let delivery = Delivery { sequence, output: Arc::clone(&self.name), outcome, note };
+        self.unrecorded = self.producer.record(delivery).err();
+    }
+
+    /// A record that the journal did not take; nothing more is delivered until it does.
+    pub(super) fn not_recorded(&mut self, delivery: Delivery) {
+        self.unrecorded = Some(delivery);
+    }
+
+    fn record_again(&mut self) {
+        if let Some(delivery) = self.unrecorded.take() {
+            self.unrecorded = self.producer.record(delivery).err();
+        }
+    }
+
+    /// The timer of the answer or of the pause is due.
+    pub(super) fn time_out(&mut self, events: &mut EventLoop, now: Instant) {
+        if self.pause.is_some_and(|due| due <= now) {
+            self.pause = None;
+        } else if self.current.as_ref().is_some_and(|current| current.sent) {
+            // A late answer must not be credited to the next message.
+            let seconds = self.socket.timeout.as_secs_f64();
+            self.hang_up(events, &format!("no answer within {seconds} s"));
+        }
+    }
+
+    /// The connection is of no more use; the message is sent again on the next one.
+    fn hang_up(&mut self, events: &mut EventLoop, why: &str) {
+        if let Some(line) = self.line.take() {
+            // A receiver that only closes is not called again at once.
+            self.next_dial = if line.was_of_use { Duration::ZERO } else { self.redial.pause() };
+            if let Some(current) = self.current.as_mut().filter(|current| current.sent) {
+                current.sent = false;
+                log::error!(
+                    &self.name,
+                    "{}: {why}; message {} is sent again",
+                    line.peer,
+                    current.stored.sequence
+                );
+                log::prod!(&self.name, "not delivered: {}", current.stored.bytes.escape_ascii());
+            } else {
+                log::info!(&self.name, "{}: {why}", line.peer);
+            }
+            line.wire.close(events);
+        }
+    }
+
+    fn set_timers(&self, events: &mut EventLoop, now: Instant) {
+        let timer = Owner::OutletTimer(self.number).token();
+        let waits = self.current.as_ref().is_some_and(|current| current.sent);
+        if let Some(due) = self.pause {
+            events.set_timer(timer, due);
+        } else if self.unrecorded.is_some() {
+            events.set_timer(timer, now + Duration::from_secs(1));
+        } else if !waits {
+            events.update_timer(timer, None);
+        }
+        let slow = self.line.as_ref().and_then(|line| line.wire.poll_timeout());
+        events.update_timer(Owner::Outlet(self.number).token(), slow);
+    }
+
+    /// Begins nothing more.
+    pub(super) fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// Whether no answer is awaited.
+    pub(super) fn is_idle(&self) -> bool {
+        self.unrecorded.is_none()
+            && !(self.line.is_some() && self.current.as_ref().is_some_and(|current| current.sent))
+    }
+}
+
+enum Answer {
+    Frame(Vec<u8>),
+    Commit(bool),
+}

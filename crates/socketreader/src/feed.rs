@@ -1,0 +1,127 @@
+//! Messages for an outgoing socket, read from the journal by a thread: the event loop never waits for the disk.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use protogen_journal::{OutputReader, Stored};
+use protogen_sys::event_loop::Waker;
+
+use crate::backoff::Backoff;
+use crate::bell::Bell;
+use crate::log;
+
+/// The most messages, and about the most bytes, that are read ahead. A longer message is read ahead alone.
+const AHEAD: usize = 64;
+const AHEAD_BYTES: usize = 1 << 20;
+/// The bell is not relied upon alone.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// The messages of one output, in order.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    bell: Arc<Bell>,
+    ahead: Mutex<Ahead>,
+}
+
+#[derive(Debug, Default)]
+struct Ahead {
+    messages: VecDeque<Stored>,
+    bytes: usize,
+}
+
+impl Ahead {
+    fn has_room(&self) -> bool {
+        self.messages.len() < AHEAD && self.bytes < AHEAD_BYTES
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Ahead> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Feed {
+    /// Starts the thread. `bell` is rung when a message for this output was stored; `waker` when one can be taken.
+    pub(crate) fn start(
+        name: &str,
+        reader: OutputReader,
+        bell: Arc<Bell>,
+        waker: Arc<Waker>,
+    ) -> std::io::Result<Feed> {
+        let shared = Arc::new(Shared { bell, ahead: Mutex::default() });
+        let (threads, name) = (Arc::clone(&shared), name.to_owned());
+        let thread = std::thread::Builder::new()
+            .name(name.clone())
+            .spawn(move || read(&name, reader, &threads, &waker))?;
+        Ok(Feed { shared, thread: Some(thread) })
+    }
+
+    /// The next message, if it is there already.
+    pub(crate) fn take(&self) -> Option<Stored> {
+        let mut ahead = self.shared.lock();
+        let stored = ahead.messages.pop_front()?;
+        ahead.bytes -= stored.bytes.len();
+        // Asked for more while half of it is still there.
+        let ask = ahead.messages.len() == AHEAD / 2 || ahead.messages.is_empty();
+        drop(ahead);
+        if ask {
+            self.shared.bell.ring();
+        }
+        Some(stored)
+    }
+
+    pub(crate) fn bell(&self) -> &Arc<Bell> {
+        &self.shared.bell
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.shared.bell.stop();
+        if let Some(thread) = self.thread.take() {
+            // A panic was printed by then.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn read(name: &str, mut reader: OutputReader, shared: &Shared, waker: &Waker) {
+    let mut backoff = Backoff::default();
+    while shared.bell.wait(LOOK) {
+        loop {
+            if !shared.lock().has_room() {
+                break;
+            }
+            match reader.next() {
+                Ok(Some(stored)) => {
+                    backoff.reset();
+                    let mut ahead = shared.lock();
+                    let was_empty = ahead.messages.is_empty();
+                    ahead.bytes += stored.bytes.len();
+                    ahead.messages.push_back(stored);
+                    drop(ahead);
+                    if was_empty {
+                        // Fails only when the loop is gone.
+                        let _ = waker.wake();
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    log::error!(name, "cannot read the journal: {error}");
+                    if !shared.bell.pause(backoff.pause()) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The connections over directories: a thread each, since files make a thread wait.
+
+mod complete;
+mod names;
+mod reader;
+mod writer;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use protogen_journal::Journal;
+
+use crate::bell::Bell;
+use crate::config::{Connection, FileIn, FileOut};
+
+/// The threads, and the bells that end them.
+#[derive(Debug, Default)]
+pub(crate) struct Workers {
+    threads: Vec<(Arc<Bell>, JoinHandle<()>)>,
+}
+
+impl Workers {
+    /// Starts a thread that takes messages from a directory. `bells` are rung when it has stored some.
+    pub(crate) fn read(
+        &mut self,
+        name: &str,
+        settings: FileIn,
+        journal: &Journal,
+        bells: Vec<Arc<Bell>>,
+    ) -> io::Result<()> {
+        let bell = Arc::new(Bell::default());
+        let worker = reader::Reader::new(name, settings, journal.producer(|| {}), bells, Arc::clone(&bell));
+        self.start(name, bell, move || worker.run())
+    }
+
+    /// Starts a thread that writes messages to a directory. `bell` is rung when there are some.
+    pub(crate) fn write(
+        &mut self,
+        connection: &Connection,
+        settings: FileOut,
+        journal: &Journal,
+        bell: Arc<Bell>,
+        statedir: &Path,
+    ) -> io::Result<()> {
+        let name = &connection.name;
+        let missing = || io::Error::other(format!("the journal has no output {name}"));
+        let messages = journal.reader().output(name).ok_or_else(missing)?;
+        let worker = writer::Writer::new(
+            name,
+            settings,
+            messages,
+            journal.producer(|| {}),
+            Arc::clone(&bell),
+            statedir,
+        )?;
+        bell.ring();
+        self.start(name, bell, move || worker.run())
+    }
+
+    fn start(&mut self, name: &str, bell: Arc<Bell>, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
+        self.threads.push((bell, thread));
+        Ok(())
+    }
+
+    /// Lets every thread finish what it has begun.
+    pub(crate) fn stop(self) {
+        self.threads.iter().for_each(|(bell, _)| bell.stop());
+        for (_, thread) in self.threads {
+            // A panic was printed by then.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Files in: taken in name order, deleted only when the journal has them on stable storage.
+
+use std::collections::{BinaryHeap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use protogen_journal::{Completion, Message, Producer};
+use protogen_sys::files::{FileOps, RealFiles, read_bounded};
+
+use super::complete::Watch;
+use crate::backoff::Backoff;
+use crate::bell::Bell;
+use crate::config::FileIn;
+use crate::log;
+
+/// The most bytes that are handed to the journal at once; a longer message goes alone.
+const GROUP_BYTES: usize = 4 << 20;
+/// How long the journal may take for one group before that is said.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) struct Reader {
+    name: Arc<str>,
+    settings: FileIn,
+    producer: Producer,
+    /// Rung when messages were stored.
+    outputs: Vec<Arc<Bell>>,
+    bell: Arc<Bell>,
+    watch: Watch,
+    /// Could neither be read nor moved away: named once.
+    stuck: HashSet<OsString>,
+    backoff: Backoff,
+}
+
+/// A file that was read.
+struct Taken {
+    path: PathBuf,
+    about: Metadata,
+    bytes: Vec<u8>,
+}
+
+/// What a scan gave.
+enum Scan {
+    /// There is more.
+    More,
+    /// A file is still being written.
+    Settling,
+    Nothing,
+    Failed(String),
+}
+
+impl Reader {
+    pub(super) fn new(
+        name: &str,
+        settings: FileIn,
+        producer: Producer,
+        outputs: Vec<Arc<Bell>>,
+        bell: Arc<Bell>,
+    ) -> Reader {
+        Reader {
+            name: name.into(),
+            settings,
+            producer,
+            outputs,
+            bell,
+            watch: Watch::default(),
+            stuck: HashSet::new(),
+            backoff: Backoff::default(),
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            let goes_on = match self.scan() {
+                Scan::More => !self.bell.is_stopping(),
+                Scan::Settling => self.bell.wait(self.settings.settle.min(self.settings.cycletime)),
+                Scan::Nothing => self.bell.wait(self.settings.cycletime),
+                Scan::Failed(why) => {
+                    let pause = self.backoff.pause();
+                    log::error!(&self.name, "{why}; tried again in {} s", pause.as_secs());
+                    self.bell.pause(pause)
+                }
+            };
+            if !goes_on {
+                break;
+            }
+        }
+    }
+
+    fn scan(&mut self) -> Scan {
+        let (names, mut more) = match self.names() {
+            Ok(found) => found,
+            Err(error) => return Scan::Failed(format!("{}: {error}", self.settings.dir.display())),
+        };
+        let mut settling = false;
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        for name in &names {
+            match self.take(name) {
+                // The files behind it have to wait, or they would overtake it.
+                Ok(None) => {
+                    settling = true;
+                    break;
+                }
+                Ok(Some(file)) => {
+                    bytes += file.bytes.len();
+                    taken.push(file);
+                }
+                Err(error) => self.set_aside(name, &error),
+            }
+            if bytes >= GROUP_BYTES {
+                more = true;
+                break;
+            }
+        }
+        let count = taken.len();
+        if let Err(why) = self.store(taken) {
+            return Scan::Failed(why);
+        }
+        self.backoff.reset();
+        match (settling, more && count > 0) {
+            (true, _) => Scan::Settling,
+            (false, true) => Scan::More,
+            (false, false) => Scan::Nothing,
+        }
+    }
+
+    /// The first `maxfiles` names that match, in order, and whether there are more.
+    fn names(&mut self) -> io::Result<(Vec<OsString>, bool)> {
+        let mut first = BinaryHeap::new();
+        let mut more = false;
+        for entry in fs::read_dir(&self.settings.dir)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            // Directories, links and devices are not messages.
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            if !is_file || !self.settings.mask.matches(&name) || self.stuck.contains(&name) {
+                continue;
+            }
+            first.push(name);
+            if first.len() > self.settings.maxfiles {
+                more = true;
+                first.pop();
+            }
+        }
+        let names = first.into_sorted_vec();
+        self.watch.keep_only(&names);
+        Ok((names, more))
+    }
+
+    /// Reads a file; `None` if it is not complete.
+    fn take(&mut self, name: &OsStr) -> io::Result<Option<Taken>> {
+        let path = self.settings.dir.join(name);
+        let about = fs::symlink_metadata(&path)?;
+        let settle = self.settings.settle;
+        if !self.watch.is_complete(name, &about, settle, Instant::now(), SystemTime::now()) {
+            return Ok(None);
+        }
+        let mut bytes = read_bounded(&path, self.settings.max_size)?;
+        if self.settings.newline && bytes.last() == Some(&b'\n') {
+            bytes.pop();
+        }
+        if bytes.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty"));
+        }
+        Ok(Some(Taken { path, about, bytes }))
+    }
+
+    /// Hands files to the journal, and deletes those that it has.
+    fn store(&mut self, taken: Vec<Taken>) -> Result<(), String> {
+        let mut files = Vec::new();
+        for Taken { path, about, bytes } in taken {
+            log::debug!(&self.name, "{}: read {}", path.display(), bytes.escape_ascii());
+            let tag = files.len() as u64;
+            let mut message = Message { connection: Arc::clone(&self.name), time: SystemTime::now(), bytes };
+            // The journal is busy: its results make room.
+            while let Err(back) = self.producer.append(tag, message) {
+                message = back;
+                if !self.bell.pause(Duration::from_millis(10)) {
+                    return self.settle(&files);
+                }
+            }
+            files.push((path, about));
+        }
+        self.settle(&files)
+    }
+
+    fn settle(&mut self, files: &[(PathBuf, Metadata)]) -> Result<(), String> {
+        let (mut open, mut failed) = (files.len(), None);
+        let mut results = Vec::new();
+        while open > 0 {
+            self.producer.wait(&mut results, PATIENCE);
+            if results.is_empty() {
+                log::error!(&self.name, "the journal has stored nothing for {} s", PATIENCE.as_secs());
+            }
+            for result in results.drain(..) {
+                open -= 1;
+                match result {
+                    Completion::Stored { tag, .. } => self.delete(&files[usize::try_from(tag).unwrap_or(0)]),
+                    Completion::Refused { refusal, .. } => {
+                        failed = Some(format!("not stored: {refusal}; the file stays"));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        if !files.is_empty() {
+            self.outputs.iter().for_each(|bell| bell.ring());
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Deletes a file whose message is stored, unless it has changed since it was read.
+    fn delete(&mut self, (path, about): &(PathBuf, Metadata)) {
+        let same = fs::symlink_metadata(path).is_ok_and(|now| {
+            let look = |file: &Metadata| (file.ino(), file.size(), file.mtime(), file.mtime_nsec());
+            look(&now) == look(about)
+        });
+        if !same {
+            return log::error!(
+                &self.name,
+                "{}: changed while it was read; it is stored as it was, and taken again",
+                path.display()
+            );
+        }
+        match fs::remove_file(path) {
+            Ok(()) => log::info!(&self.name, "{}: taken", path.display()),
+            Err(error) => {
+                log::error!(
+                    &self.name,
+                    "{}: stored, but cannot be deleted: {error}; delete it",
+                    path.display()
+                );
+                self.stuck.extend(path.file_name().map(OsStr::to_owned));
+            }
+        }
+    }
+
+    /// Moves a file that cannot be taken to `errordir`.
+    fn set_aside(&mut self, name: &OsStr, why: &io::Error) {
+        let from = self.settings.dir.join(name);
+        if why.kind() == io::ErrorKind::NotFound {
+            return;
+        }
+        let moved = self.move_away(name);
+        match moved {
+            Ok(to) => log::error!(&self.name, "{}: {why}; moved to {}", from.display(), to.display()),
+            Err(error) => {
+                log::error!(
+                    &self.name,
+                    "{}: {why}; cannot be moved away: {error}; it is left",
+                    from.display()
+                );
+                self.stuck.insert(name.to_owned());
+            }
+        }
+    }
+
+    fn move_away(&self, name: &OsStr) -> io::Result<PathBuf> {
+        let (from, directory) = (self.settings.dir.join(name), &self.settings.errordir);
+        if !directory.is_dir() {
+            RealFiles.create_directory(directory)?;
+        }
+        // Nothing that was set aside before is overwritten.
+        for count in 0..1000 {
+            let mut to = name.to_owned();
+            if count > 0 {
+                to.push(format!(".{count}"));
+            }
+            let to = directory.join(to);
+            match RealFiles.rename_new(&from, &to) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                result => return result.map(|()| to),
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, "1000 files of this name are there"))
+    }
+}

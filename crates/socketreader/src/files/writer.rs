@@ -1,0 +1,207 @@
+//! Files out: groups of messages, each file durable before its delivery is recorded.
+
+use std::ffi::OsString;
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::ZonedDateTime;
+use nix::sys::stat::{Mode, umask};
+use protogen_journal::{Completion, Delivery, Outcome, OutputReader, Producer, Refusal, Stored};
+use protogen_sys::durable::{DurableError, MAX_GROUP, Staged, stage_with, sync_directory};
+use protogen_sys::files::RealFiles;
+
+use super::names::Names;
+use crate::backoff::Backoff;
+use crate::bell::Bell;
+use crate::config::FileOut;
+use crate::log;
+
+/// The most bytes of a group; a longer message is a group of its own.
+const GROUP_BYTES: usize = 4 << 20;
+/// The bell is not relied upon alone.
+const LOOK: Duration = Duration::from_secs(30);
+/// The pause while the journal takes no records.
+const PAUSE: Duration = Duration::from_millis(100);
+
+pub(super) struct Writer {
+    name: Arc<str>,
+    settings: FileOut,
+    mode: u32,
+    messages: OutputReader,
+    producer: Producer,
+    bell: Arc<Bell>,
+    names: Names,
+    /// Read, and not yet a file that is sure to stay.
+    group: Vec<Item>,
+    /// Not taken by the journal yet.
+    unrecorded: Vec<Delivery>,
+    backoff: Backoff,
+}
+
+/// A message, and its file's name when it is in place.
+struct Item {
+    stored: Stored,
+    placed: Option<OsString>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        name: &str,
+        settings: FileOut,
+        messages: OutputReader,
+        producer: Producer,
+        bell: Arc<Bell>,
+        statedir: &Path,
+    ) -> io::Result<Writer> {
+        let names = Names::open(settings.naming.clone(), settings.suffix.clone(), name, statedir)?;
+        let mode = settings.filemode.unwrap_or_else(|| 0o666 & !current_umask());
+        Ok(Writer {
+            name: name.into(),
+            settings,
+            mode,
+            messages,
+            producer,
+            bell,
+            names,
+            group: Vec::new(),
+            unrecorded: Vec::new(),
+            backoff: Backoff::default(),
+        })
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            self.collect();
+            let goes_on = match self.turn() {
+                Turn::More => !self.bell.is_stopping(),
+                Turn::Nothing => self.bell.wait(LOOK),
+                Turn::Failed(pause) => self.bell.pause(pause),
+            };
+            if !goes_on {
+                break;
+            }
+        }
+        self.collect();
+    }
+
+    fn turn(&mut self) -> Turn {
+        if !self.unrecorded.is_empty() {
+            return Turn::Failed(PAUSE);
+        }
+        if let Err(error) = self.fill() {
+            log::error!(&self.name, "cannot read the journal: {error}");
+            return Turn::Failed(self.backoff.pause());
+        }
+        if self.group.is_empty() {
+            return Turn::Nothing;
+        }
+        if let Err(error) = self.write() {
+            // A directory that is gone is the likely cause, and worth saying.
+            let gone =
+                if self.settings.dir.is_dir() { "" } else { "; the directory is missing, make it again" };
+            log::error!(&self.name, "{error}{gone}; tried again");
+            return Turn::Failed(self.backoff.pause());
+        }
+        self.backoff.reset();
+        self.record();
+        Turn::More
+    }
+
+    fn fill(&mut self) -> Result<(), protogen_journal::JournalError> {
+        let mut bytes: usize = self.group.iter().map(|item| item.stored.bytes.len()).sum();
+        while self.group.len() < MAX_GROUP && bytes < GROUP_BYTES {
+            let Some(stored) = self.messages.next()? else { break };
+            bytes += stored.bytes.len();
+            self.group.push(Item { stored, placed: None });
+        }
+        Ok(())
+    }
+
+    /// All temporary files first, then all names, then the directory: a full disk changes nothing. What is in place
+    /// already when a later step fails is not written again.
+    fn write(&mut self) -> Result<(), DurableError> {
+        let now = ZonedDateTime::now();
+        while let Some(first) = self.group.iter().position(|item| item.placed.is_none()) {
+            let mut staged = Vec::new();
+            for item in &self.group[first..] {
+                let (name, is_whole) = self.names.next(&item.stored.bytes, &now);
+                if !is_whole {
+                    let sequence = item.stored.sequence;
+                    log::prod!(&self.name, "message {sequence} is not HL7: its name has no hl7prefix");
+                }
+                staged.push((self.stage(&name, &item.stored.bytes)?, name));
+            }
+            if let Err(error) = self.names.save() {
+                log::error!(&self.name, "cannot keep the last file name: {error}");
+            }
+            for (item, (file, name)) in self.group[first..].iter_mut().zip(staged) {
+                match file.publish_new() {
+                    Ok(()) => item.placed = Some(name),
+                    // A file of somebody else has this name: the rest gets later ones.
+                    Err(error) if error.is_taken() => break,
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        sync_directory(&RealFiles, &self.settings.dir.join("."))
+    }
+
+    fn stage(&self, name: &OsString, message: &[u8]) -> Result<Staged<'static, RealFiles>, DurableError> {
+        let path = self.settings.dir.join(name);
+        let newline: &[u8] = if self.settings.newline { b"\n" } else { b"" };
+        stage_with(&RealFiles, &path, |file| {
+            file.write_all_at(message, 0)?;
+            file.write_all_at(newline, message.len() as u64)?;
+            file.set_permissions(Permissions::from_mode(self.mode))
+        })
+    }
+
+    fn record(&mut self) {
+        for Item { stored, placed } in self.group.drain(..) {
+            let file = placed.unwrap_or_default();
+            log::info!(&self.name, "message {} written as {}", stored.sequence, file.display());
+            let note = file.into_encoded_bytes();
+            let output = Arc::clone(&self.name);
+            let delivery = Delivery { sequence: stored.sequence, output, outcome: Outcome::Delivered, note };
+            self.unrecorded.extend(self.producer.record(delivery).err());
+        }
+    }
+
+    /// Takes back what the journal refused, and tries again what it had no room for.
+    fn collect(&mut self) {
+        let mut results = Vec::new();
+        self.producer.completions(&mut results);
+        for result in results {
+            if let Completion::Unrecorded { delivery, refusal } = result {
+                log::error!(
+                    &self.name,
+                    "message {}: its delivery is not recorded: {refusal}",
+                    delivery.sequence
+                );
+                if refusal != Refusal::NotPending {
+                    self.unrecorded.push(delivery);
+                }
+            }
+        }
+        for delivery in std::mem::take(&mut self.unrecorded) {
+            self.unrecorded.extend(self.producer.record(delivery).err());
+        }
+    }
+}
+
+enum Turn {
+    More,
+    Nothing,
+    Failed(Duration),
+}
+
+/// The umask can only be asked for by setting it; no other thread makes files yet.
+fn current_umask() -> u32 {
+    let mask = umask(Mode::from_bits_truncate(0o077));
+    umask(mask);
+    mask.bits()
+}

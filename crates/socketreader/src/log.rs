@@ -1,0 +1,94 @@
+//! The log in the original's form: `TIME - CONNECTION - LEVEL - text` (manual, 4.1).
+//!
+//! The original's six levels do not fit the `log` crate's five, so each line carries the name of its own.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use ::log::{Level, LevelFilter, Record};
+use protogen_sys::log::{Log, LogError, Setup, printable};
+
+use crate::config::LogLevel;
+
+/// What stands in a line in place of a connection's name, for what concerns the whole process.
+pub(crate) const GENERAL: &str = "general";
+
+/// From which level on lines are written.
+static LEVEL: AtomicU8 = AtomicU8::new(LogLevel::Warning as u8);
+
+/// Starts the log: to a file, or to standard error.
+pub(crate) fn start(file: Option<&Path>, level: LogLevel) -> Result<Log, LogError> {
+    LEVEL.store(level as u8, Ordering::Relaxed);
+    Setup::new("socketreader")
+        .foreground(true)
+        .file(file)
+        .level(LevelFilter::Warn)
+        // Ours are judged by `is_on`; of the libraries, what concerns an operator.
+        .filter(Some("warn,socketreader=trace"))
+        .format(Box::new(write))
+        .install()
+}
+
+fn write(out: &mut dyn Write, record: &Record<'_>) -> io::Result<()> {
+    let now = jiff::ZonedDateTime::now().strftime("%Y-%m-%d %H:%M:%S,%3f").to_string();
+    let text = printable(record.args());
+    match record.target().strip_prefix("socketreader ") {
+        Some(connection) => writeln!(out, "{now} - {connection} - {text}"),
+        // A library's line.
+        None => writeln!(out, "{now} - {GENERAL} - {} - {text}", record.level()),
+    }
+}
+
+/// Whether lines of this level are written. `warning` writes errors and critical lines only, as the manual says.
+pub(crate) fn is_on(level: LogLevel) -> bool {
+    let set = LEVEL.load(Ordering::Relaxed);
+    match level {
+        LogLevel::Warning => set >= LogLevel::Prod as u8,
+        level => set >= level as u8,
+    }
+}
+
+/// Writes a line about a connection. Message content only at `debug`, and at `prod` for transfers that failed.
+pub(crate) fn line(level: LogLevel, connection: &str, text: fmt::Arguments<'_>) {
+    if !is_on(level) {
+        return;
+    }
+    let (name, mapped) = match level {
+        LogLevel::Critical => ("CRITICAL", Level::Error),
+        LogLevel::Error => ("ERROR", Level::Error),
+        LogLevel::Warning => ("WARNING", Level::Warn),
+        LogLevel::Prod => ("PROD", Level::Warn),
+        LogLevel::Info => ("INFO", Level::Info),
+        LogLevel::Debug => ("DEBUG", Level::Debug),
+    };
+    ::log::log!(target: &format!("socketreader {connection}"), mapped, "{name} - {text}");
+}
+
+macro_rules! error {
+    ($connection:expr, $($arg:tt)+) => {
+        $crate::log::line($crate::config::LogLevel::Error, $connection, format_args!($($arg)+))
+    };
+}
+macro_rules! warning {
+    ($connection:expr, $($arg:tt)+) => {
+        $crate::log::line($crate::config::LogLevel::Warning, $connection, format_args!($($arg)+))
+    };
+}
+macro_rules! prod {
+    ($connection:expr, $($arg:tt)+) => {
+        $crate::log::line($crate::config::LogLevel::Prod, $connection, format_args!($($arg)+))
+    };
+}
+macro_rules! info {
+    ($connection:expr, $($arg:tt)+) => {
+        $crate::log::line($crate::config::LogLevel::Info, $connection, format_args!($($arg)+))
+    };
+}
+macro_rules! debug {
+    ($connection:expr, $($arg:tt)+) => {
+        $crate::log::line($crate::config::LogLevel::Debug, $connection, format_args!($($arg)+))
+    };
+}
+pub(crate) use {debug, error, info, prod, warning};
