@@ -1,5 +1,7 @@
 //! The socketreader program, as an interface engineer uses it.
 
+mod check;
+mod documents;
 mod faults;
 mod grammar;
 mod manual;
