@@ -1,6 +1,8 @@
 //! The socketreader program, as an interface engineer uses it.
 
 mod check;
+mod crash;
+mod disk;
 mod documents;
 mod faults;
 mod grammar;
