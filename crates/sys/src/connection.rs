@@ -158,10 +158,21 @@ impl<S: Stream> Connection<S> {
         (self.over || self.told_end) && self.out.is_empty() && !self.finish
     }
 
+    /// The machine has ended, and all that it had to say is written.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.over && self.out.is_empty() && !self.finish
+    }
+
     /// The peer will send no more.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.peer_ended
+    }
+
+    /// Takes the end back that was read, for a line that has an end whenever nobody is on it.
+    pub fn resume(&mut self) {
+        self.peer_ended = false;
     }
 
     /// Writes what the machine wants written, and sets the machine's timer.

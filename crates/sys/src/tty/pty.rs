@@ -99,6 +99,15 @@ impl Pty {
         }
     }
 
+    /// Whether the client has read all that was written; so does one that has gone.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn is_read(&self) -> io::Result<bool> {
+        let slave = open_slave(&self.slave)?;
+        Ok(poll(&mut [PollFd::new(slave.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO)? == 0)
+    }
+
     /// Throws away what the last client did not read, or the next one would take it for an answer to itself.
     ///
     /// # Errors
@@ -186,7 +195,9 @@ mod tests {
         drop(client);
         assert_eq!(pty.read(&mut got).unwrap(), 0, "the end of the line");
         assert!(!pty.has_client());
+        assert!(!pty.is_read().unwrap());
         pty.discard_unread().unwrap();
+        assert!(pty.is_read().unwrap());
         let mut next = open_slave(&link).unwrap();
         pty.write_all(b"yours").unwrap();
         let mut got = [0; 5];

@@ -131,7 +131,7 @@ impl Tty {
             }
             _ => error.into(),
         })?;
-        tcflush(&file, FlushArg::TCIOFLUSH)?;
+        tcflush(&file, FlushArg::TCIFLUSH)?;
         Ok(Tty { file, before, port: Some(port), owner })
     }
 
