@@ -2,6 +2,7 @@
 
 mod contention;
 mod distal;
+mod faults;
 mod media;
 mod proximal;
 mod reopen;

@@ -91,7 +91,7 @@ pub fn verdict(answer: &[u8]) -> String {
 
 /// Short turns, so that X3.28 takes no seconds.
 pub const FAST: &str = "--x328-turnaround 0.02 --x328-timer-a 0.3 --x328-timer-b 0.2 --x328-pause 0.05 \
-    --x328-contention-spread 0.05 --x328-bids 4 --x328-session-retries 0";
+    --x328-contention-spread 0.05 --hllp-turnaround 0.03 --x328-bids 4 --x328-session-retries 0";
 
 pub fn mllp() -> Box<dyn Link + Send> {
     Box::new(mllp::Station::new(mllp::Settings::default()))

@@ -74,7 +74,8 @@ impl Default for Settings {
             serial: Serial::default(),
             mllp_release: 1,
             mllp: mllp2::Settings::default(),
-            hllp: hllp::Settings::default(),
+            // Both sides begin on this line.
+            hllp: hllp::Settings { turnaround: Duration::from_millis(200), ..hllp::Settings::default() },
             x328: x328::Settings::default(),
         }
     }

@@ -84,6 +84,7 @@ rows! {
     "hllp-eb-grace" "SECONDS" Seconds(hllp.eb_grace) "Wait after an end that the count contradicts";
     "hllp-on-timeout" "fail|resend" Choice(hllp.on_timeout) "When no reply comes";
     "hllp-on-bad-reply" "nak|resend|fail" Choice(hllp.on_bad_reply) "When it comes damaged";
+    "hllp-turnaround" "SECONDS" Wait(hllp.turnaround) "Quiet time after our replies";
     "hllp-byte-time" "SECONDS" Wait(hllp.byte_time) "What a byte takes; on a tty from its speed";
 
     "x328-numbering" "block-length|none" Choice(x328.numbering) "What stands before a block's text";
