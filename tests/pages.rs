@@ -12,6 +12,9 @@ fn documented(page: &str) -> Vec<String> {
                 .split(" Ar")
                 .next()
                 .unwrap()
+                .split(" Cm")
+                .next()
+                .unwrap()
                 .split([' ', ','])
                 .map(str::to_string)
                 .collect::<Vec<_>>()
@@ -35,7 +38,8 @@ fn agree(command: &clap::Command, page: &str) {
             }
         }
         let section = format!(".Ss Nm Cm {}\n", command.get_name());
-        assert!(command.get_name() == "hl7" || page.contains(&section), "no section {section:?}");
+        let whole = ["hl7", "llpdrv"].contains(&command.get_name());
+        assert!(whole || page.contains(&section), "no section {section:?}");
     }
     for option in documented {
         let own = ["h", "-help", "V", "-version"].contains(&option.as_str());
@@ -47,4 +51,41 @@ fn agree(command: &clap::Command, page: &str) {
 fn hl7() {
     let page = std::fs::read_to_string(top().join("man/man1/hl7.1")).unwrap();
     agree(&protogen_hl7::command(), &page);
+}
+
+#[test]
+fn llpdrv() {
+    let page = std::fs::read_to_string(top().join("man/man8/llpdrv.8")).unwrap();
+    // -h is HLLP there, which must not pass for help.
+    assert!(documented(&page).contains(&"h".to_string()));
+    agree(&protogen_llpdrv::command(), &page);
+}
+
+/// Every option of a setting is a key of its table in the profile's page, and the other way round.
+#[test]
+fn llpdrv_profile() {
+    let page = std::fs::read_to_string(top().join("man/man5/llpdrv-profile.5")).unwrap();
+    let mut keys = Vec::new();
+    let mut table = String::new();
+    for line in page.lines() {
+        if let Some(name) = line.strip_prefix(".Ss ") {
+            table = name.strip_prefix('[').map(|name| name.replace(']', "-")).unwrap_or_default();
+        }
+        if let Some(names) = line.strip_prefix(".It Ic ") {
+            keys.extend(names.split(" , ").map(|name| format!("{table}{name}")));
+        }
+    }
+    let output = crate::support::llpdrv().arg("--settings").run();
+    let mut known = Vec::new();
+    table.clear();
+    for line in output.success().stdout().lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            table = name.replace(']', "-");
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            known.push(format!("{table}{key}"));
+        }
+    }
+    keys.sort();
+    known.sort();
+    assert_eq!(keys, known);
 }

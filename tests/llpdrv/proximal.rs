@@ -215,7 +215,8 @@ fn duplicates_are_the_protocols_matter() {
 fn one_shot_disconnects_after_each_transaction() {
     for (protocol, machine) in MACHINES {
         let destination = Destination::new();
-        let once = driver(&format!("{protocol} -1 {}", destination.to()));
+        let once = driver(&format!("{protocol} -1 {} -I -i 0", destination.to()));
+        once.daemon.wait_for_stderr("warning: with -1 there is no distal server: DIST has no effect");
         for id in ["1", "2"] {
             let station = Station::new(connect(&once), machine());
             station.send(&message(id));

@@ -258,3 +258,26 @@ fn help_fits_a_screen() {
     llpdrv("--version").run().success().stdout_contains("llpdrv ");
     TestCommand::new(env!("CARGO_BIN_EXE_llpdrv")).run().code(2).stderr_contains("-a, -h or -m is needed");
 }
+
+#[test]
+fn the_shipped_examples_are_sound() {
+    let profile = top().join("etc/llpdrv-profile.example");
+    llpdrv(&format!("--check -a -i 0 --profile {}", profile.display())).run().success();
+    let inittab = std::fs::read_to_string(top().join("etc/inittab.example")).unwrap();
+    let lines: Vec<&str> =
+        inittab.lines().filter_map(|line| line.split(":respawn:/usr/hl7/bin/llpdrv ").nth(1)).collect();
+    assert_eq!(lines.len(), 3);
+    let (pty, directory) = (Pty::raw().unwrap(), Dir::new());
+    for line in lines {
+        // The names are those of a site; all the rest is as it stands.
+        let line = line
+            .replace("/dev/ttyS0", pty.path().to_str().unwrap())
+            .replace("/dev/ttyS1", pty.path().to_str().unwrap())
+            .replace("/usr/hl7/var/log", directory.path().to_str().unwrap())
+            .replace("/usr/hl7/etc/lab.toml", profile.to_str().unwrap())
+            .replace("cvgateway%", "9%")
+            .replace("discard%", "9%")
+            .replace("carevuefsi", "0");
+        crate::support::llpdrv().args(line.split_whitespace()).arg("--check").run().success();
+    }
+}

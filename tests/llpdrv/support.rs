@@ -19,7 +19,7 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// The `llpdrv` program in the foreground.
 pub fn llpdrv(arguments: &str) -> TestCommand {
-    TestCommand::new(env!("CARGO_BIN_EXE_llpdrv")).arg("-Y").args(arguments.split_whitespace()).in_dir(top())
+    crate::support::llpdrv().arg("-Y").args(arguments.split_whitespace()).in_dir(top())
 }
 
 /// A running driver.

@@ -45,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) from: From,
     pub(crate) to: Option<Place>,
     pub(crate) distal: Option<Place>,
+    /// DIST was given with `-1`, which has none.
+    pub(crate) has_useless_distal: bool,
     pub(crate) dialogue: bool,
     pub(crate) stay: Stay,
     /// The distal service starts at once.
@@ -137,14 +139,12 @@ impl Config {
         let settings = settings(matches, matches!(from, From::Tty(_)))?;
         settings.check(protocol)?;
         let one_shot = flag("1");
-        if one_shot && (distal.is_some() || flag("I")) {
-            // Not an error: the old program had no distal server either, whatever its command line said.
-            log::warn!("with -1 there is no distal server: DIST and -I have no effect");
-        }
         Ok(Config {
             protocol,
             from,
             to,
+            // Not an error: the old program had none either, whatever its command line said.
+            has_useless_distal: one_shot && distal.is_some(),
             distal: distal.filter(|_| !one_shot),
             dialogue: flag("d"),
             stay: match (flag("Y"), flag("y")) {

@@ -108,6 +108,9 @@ impl Driver {
 
     /// Tells whoever waits that the driver serves.
     pub(crate) fn announce(&mut self, readiness: Option<Readiness>) -> Result<()> {
+        if self.config.has_useless_distal {
+            log::warn!("with -1 there is no distal server: DIST has no effect");
+        }
         let places = self.places();
         log::info!("{places}");
         self.notifier.status(&places).and_then(|()| self.notifier.ready()).unwrap_or_else(|error| {
