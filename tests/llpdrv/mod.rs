@@ -7,4 +7,5 @@ mod media;
 mod proximal;
 mod reopen;
 mod roles;
+mod stations;
 mod support;
