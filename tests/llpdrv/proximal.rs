@@ -255,3 +255,71 @@ fn one_shot_on_devices() {
         tty.wait_for("the line is open", opened);
     }
 }
+
+#[test]
+fn half_a_reply_is_none_and_neither_is_another_text() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let driver = driver(&format!("-m -i {port}%127.0.0.1"));
+    let station = Station::new(connect(&driver), mllp());
+    station.send(&message("1"));
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.write_all(&accepted("1")[..20]).unwrap();
+    // Closed with the request unread, the connection is reset.
+    drop(stream);
+    assert_eq!(verdict(&station.next()), "AR|1|the destination gave no answer");
+    let other = Destination::answering(|_| Some(b"HTTP/1.0 400 Bad Request\r".to_vec()));
+    let driver = self::driver(&format!("-m {}", other.to()));
+    let station = Station::new(connect(&driver), mllp());
+    station.send(&message("2"));
+    assert_eq!(verdict(&station.next()), "AR|2|the destination's reply is no HL7 message");
+}
+
+#[test]
+fn what_came_before_junk_is_served() {
+    let destination = Destination::new();
+    let driver = driver(&format!("-m {}", destination.to()));
+    let mut stream = connect(&driver);
+    let frame = |message: &[u8]| [b"\x0b", message, b"\x1c\r"].concat();
+    stream.write_all(&[frame(&message("1")), frame(&message("2")), frame(b"junk\r")].concat()).unwrap();
+    let mut replies = Vec::new();
+    stream.read_to_end(&mut replies).unwrap();
+    assert_eq!(replies, [frame(&accepted("1")), frame(&accepted("2"))].concat(), "and then it is hung up on");
+}
+
+#[test]
+fn a_message_that_is_too_long_gets_ar() {
+    let destination = Destination::new();
+    for (protocol, machine) in MACHINES {
+        let driver = driver(&format!("{protocol} --max-message 300 {}", destination.to()));
+        let station = Station::new(connect(&driver), machine());
+        station.send(&[message("1"), vec![b'x'; 300]].concat());
+        if protocol.starts_with("-m") {
+            assert_eq!(verdict(&station.next()), "AR|1|the message is longer than 300 bytes", "{protocol}");
+        } else {
+            assert!(matches!(station.next_event(), Heard::Failed(_)), "{protocol}: NAK or EOT");
+        }
+    }
+    assert_eq!(destination.rest(), Vec::<Vec<u8>>::new());
+}
+
+#[test]
+fn a_protocol_that_can_refuse_does_when_too_many_wait() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let driver = driver(&format!("-m --mllp-release 2 --waiting 1 -i {port}%127.0.0.1"));
+    let mut stream = connect(&driver);
+    let frame = |message: &[u8]| [b"\x0b", message, b"\x1c\r"].concat();
+    let mut commit = [0; 4];
+    let mut send = |id: &str| {
+        stream.write_all(&frame(&message(id))).unwrap();
+        stream.read_exact(&mut commit).unwrap();
+        commit[1]
+    };
+    assert_eq!(send("1"), 0x06);
+    let (mut first, _) = listener.accept().unwrap();
+    first.read_to_end(&mut Vec::new()).unwrap();
+    assert_eq!(send("2"), 0x06, "one may wait");
+    assert_eq!(send("3"), 0x15, "not a second one");
+    first.write_all(&accepted("1")).unwrap();
+}

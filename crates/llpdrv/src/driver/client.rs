@@ -19,8 +19,11 @@ pub(super) struct Client {
     pub(super) spoke: u64,
     /// Messages that were taken and not yet served, in order.
     pub(super) waiting: VecDeque<Vec<u8>>,
-    /// So many wait at most; then a protocol without a way to refuse is not read.
+    /// So many wait at most.
     pub(super) most_waiting: usize,
+    /// The protocol can refuse a message, and is always read: the line may be answering us. The other kind is not
+    /// read while so many wait.
+    can_refuse: bool,
     /// The transaction that has the line.
     pub(super) proximal: Option<Proximal>,
     /// It is to be closed as soon as all is written, and nothing is read any more.
@@ -54,6 +57,7 @@ impl Client {
         name: String,
         spoke: u64,
         most_waiting: usize,
+        can_refuse: bool,
     ) -> Client {
         Client {
             connection,
@@ -61,6 +65,7 @@ impl Client {
             spoke,
             waiting: VecDeque::new(),
             most_waiting,
+            can_refuse,
             proximal: None,
             leaving: false,
             leave_until: None,
@@ -76,7 +81,7 @@ impl Client {
         if self.hung_up {
             return self.read_off(buffer);
         }
-        if self.leaving || self.waiting.len() >= self.most_waiting || self.connection.has_ended() {
+        if !self.may_read() {
             self.unread = true;
             return;
         }
@@ -99,8 +104,17 @@ impl Client {
 
     /// Whether reading can go on that stopped before.
     pub(super) fn can_read_on(&mut self) -> bool {
-        let can = self.waiting.len() < self.most_waiting && !self.connection.has_ended();
-        can && std::mem::take(&mut self.unread)
+        self.may_read() && std::mem::take(&mut self.unread)
+    }
+
+    fn may_read(&self) -> bool {
+        let has_room = self.can_refuse || self.has_room();
+        has_room && !self.leaving && !self.connection.has_ended()
+    }
+
+    /// Another message may wait.
+    pub(super) fn has_room(&self) -> bool {
+        self.waiting.len() < self.most_waiting
     }
 
     /// No message of it is under way.

@@ -23,6 +23,8 @@ pub(super) struct Destination {
     address: usize,
     retries: u32,
     state: State,
+    /// The connection broke.
+    broken: Option<io::Error>,
     settings: Settings,
 }
 
@@ -45,7 +47,7 @@ impl Destination {
         settings: Settings,
     ) -> Self {
         let (retries, state) = (settings.connect_retries, State::Pausing);
-        Destination { client, token, request, addresses, address: 0, retries, state, settings }
+        Destination { client, token, request, addresses, address: 0, retries, state, broken: None, settings }
     }
 
     /// Nothing was sent yet: it can be given up without a doubt.
@@ -107,11 +109,11 @@ impl Destination {
 
     pub(super) fn read(&mut self, events: &mut EventLoop, buffer: &mut [u8], now: Instant) {
         if let State::Connected(connection) = &mut self.state {
-            if let Err(error) = connection.readable(events, buffer, now) {
-                log::debug!("TO: {error}");
-                connection.link.handle_eof(now);
+            match connection.readable(events, buffer, now) {
+                Ok(()) => drop(connection.settle(now)),
+                // What came before is a part of a reply, and no reply.
+                Err(error) => self.broken = Some(error),
             }
-            connection.settle(now);
         }
     }
 
@@ -175,7 +177,10 @@ impl Driver {
                 log::error!("the destination cannot be reached: {why}");
                 Some(Outcome::Failed("the destination cannot be reached".into()))
             }
-            State::Connected(connection) => outcome(connection, events, now),
+            State::Connected(connection) => {
+                let flushed = connection.flush(events).err();
+                outcome(connection, destination.broken.take().or(flushed))
+            }
             State::Pausing | State::Connecting(_) => None,
         };
         let Some(outcome) = outcome else { return };
@@ -197,16 +202,11 @@ impl Driver {
     }
 }
 
-fn outcome(connection: &mut Connection<TcpStream>, events: &mut EventLoop, now: Instant) -> Option<Outcome> {
+fn outcome(connection: &mut Connection<TcpStream>, broken: Option<io::Error>) -> Option<Outcome> {
     let no_answer = |why: &dyn std::fmt::Display| {
         log::error!("the destination gave no answer: {why}");
         Some(Outcome::Failed("the destination gave no answer".into()))
     };
-    if let Err(error) = connection.flush(events) {
-        // It may have answered before it closed its side.
-        log::debug!("TO: {error}");
-        connection.link.handle_eof(now);
-    }
     while let Some(event) = connection.next() {
         match event {
             Event::Message { message, .. } => return Some(Outcome::Reply(message)),
@@ -215,5 +215,5 @@ fn outcome(connection: &mut Connection<TcpStream>, events: &mut EventLoop, now: 
             _ => {}
         }
     }
-    None
+    broken.and_then(|error| no_answer(&error))
 }

@@ -126,7 +126,9 @@ impl Driver {
         // To connect is a first word: a client that was never heard is still one that can be spoken to.
         self.words += 1;
         log::info!("{name}: the line is open");
-        self.clients.insert(i, Client::new(connection, name, self.words, self.config.settings.waiting));
+        let settings = &self.config.settings;
+        let can_refuse = settings.can_refuse(self.config.protocol);
+        self.clients.insert(i, Client::new(connection, name, self.words, settings.waiting, can_refuse));
         self.touched.insert(i);
         Ok(())
     }
@@ -154,9 +156,10 @@ impl Driver {
                 self.line_event(i, event, now);
             }
             self.serve(i, now);
+            let stopping = self.stopping;
             let Driver { clients, events, .. } = self;
             let Some(client) = clients.get_mut(&i) else { return };
-            client.connection.link.set_ready(client.waiting.len() < client.most_waiting);
+            client.connection.link.set_ready(client.has_room() && !stopping);
             // A client may close its half right behind its messages: they are served first.
             if client.is_served() && client.connection.settle(now) {
                 continue;
@@ -183,7 +186,8 @@ impl Driver {
         if client.connection.is_over() || (gone && (device || client.leaving)) {
             return self.close(i, now);
         }
-        if client.leaving && client.connection.is_flushed() {
+        let served = client.proximal.is_none() && (client.waiting.is_empty() || self.config.one_shot);
+        if client.leaving && served && client.connection.is_flushed() {
             return self.hang_up(i, now);
         }
         if client.can_read_on() {

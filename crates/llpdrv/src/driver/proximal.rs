@@ -1,13 +1,14 @@
 //! Messages from the line: to TO, and the reply in the same thread.
 //!
 //! A message that comes while a distal request is on the line is served at once if this side has the low priority: the
-//! peer may wait for its reply before it answers ours. With the high priority it waits until the distal request has its
-//! answer, except in X3.28, where bids have settled the matter before.
+//! peer may wait for its reply before it answers ours. With the high priority it waits, in MLLP, until the distal
+//! request has its answer. In X3.28 bids have settled the matter before, and in HLLP the request may itself wait for
+//! this very message's reply.
 
 use std::time::Instant;
 
 use protogen_core::hl7::Message;
-use protogen_core::llp::{Event, Failure, Kind, SendId, x328::Priority};
+use protogen_core::llp::{Event, Failure, Kind, Note, NoteKind, SendId, x328::Priority};
 
 use super::Driver;
 use super::client::{Proximal, State};
@@ -25,13 +26,30 @@ impl Driver {
                 }
             }
             Event::Failed(id, why) => self.line_failed(i, id, why, now),
-            Event::Note(note) => {
-                if let Some(client) = self.clients.get(&i) {
-                    log::warn!("{}: {note}", client.name);
-                }
-            }
+            Event::Note(note) => self.noted(i, &note, now),
             _ => {}
         }
+    }
+
+    /// Logs what the protocol noted. A message that is too long has a sender who waits: HLLP and X3.28 tell it, in MLLP
+    /// it gets AR, as far as its header is known.
+    fn noted(&mut self, i: usize, note: &Note, now: Instant) {
+        let Some(client) = self.clients.get_mut(&i) else { return };
+        log::warn!("{}: {note}", client.name);
+        if note.kind != NoteKind::TooLong || self.config.protocol != Protocol::Mllp {
+            return;
+        }
+        let limit = self.config.settings.max_message;
+        // The start of the frame stands before it.
+        let sob = &self.config.settings.mllp.framing.sob;
+        let bytes = note.bytes.strip_prefix(&sob[..]).unwrap_or(&note.bytes);
+        let header = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
+        let is_whole = header.len() < bytes.len();
+        let why = format!("the message is longer than {limit} bytes");
+        let reject = if is_whole { self.answers.reject(header, &why) } else { None };
+        let sent =
+            reject.is_some_and(|reject| client.connection.link.send(&reject, Kind::Reply, now).is_ok());
+        client.leaving |= !sent && !client.connection.stream().is_device();
     }
 
     /// Takes a message, tells the protocol so, and queues it.
@@ -58,7 +76,7 @@ impl Driver {
             log::warn!("{}: {told}: dropped, its request was given up before", client.name);
             return;
         }
-        if client.waiting.len() >= client.most_waiting && self.config.protocol != Protocol::Mllp {
+        if !client.has_room() && self.config.settings.can_refuse(self.config.protocol) {
             client.connection.link.refuse(now);
             log::warn!("{}: {told}: refused, {} wait already", client.name, client.waiting.len());
             return;
@@ -72,10 +90,13 @@ impl Driver {
 
     /// Begins with the next message of a client, if the line is its.
     pub(super) fn serve(&mut self, i: usize, now: Instant) {
-        let high = self.config.settings.priority == Priority::High && self.config.protocol != Protocol::X328;
-        let held = high && self.distal.is_on(i);
+        let high = self.config.settings.priority == Priority::High && self.config.protocol == Protocol::Mllp;
+        let is_on = self.distal.is_on(i);
         let Some(client) = self.clients.get_mut(&i) else { return };
-        if client.proximal.is_some() || client.leaving || held {
+        // Messages that no more fit behind them cannot be held: the answer may stand behind those.
+        let held = high && is_on && client.has_room();
+        let over = client.leaving && self.config.one_shot;
+        if client.proximal.is_some() || over || held {
             return;
         }
         let Some(request) = client.waiting.pop_front() else { return };
@@ -100,6 +121,9 @@ impl Driver {
 
     /// Gives the line its reply.
     pub(super) fn reply(&mut self, i: usize, reply: &[u8], now: Instant) {
+        if !is_hl7(reply) {
+            return self.reject_proximal(i, "the destination's reply is no HL7 message", now);
+        }
         if let Err(why) = self.send_reply(i, reply, now) {
             self.reject_proximal(i, &format!("the destination's reply cannot be given: {why}"), now);
         }

@@ -129,6 +129,11 @@ impl Settings {
         unless(name, "--name must be printable ASCII without blanks")
     }
 
+    /// Whether the protocol has a word for "not now"; MLLP release 1 has none.
+    pub(crate) fn can_refuse(&self, protocol: Protocol) -> bool {
+        protocol != Protocol::Mllp || self.mllp_release == 2
+    }
+
     /// The settings of a connection to TO.
     pub(crate) fn illp_client(&self) -> illp::Settings {
         let (token, idle_timeout) = (self.cid.clone(), self.destination_timeout);
