@@ -78,3 +78,23 @@ fn the_next_client_of_a_pty_does_not_get_the_last_ones_reply() {
     second.read_exact(&mut got).unwrap();
     assert_eq!(got, expected, "its own reply, and nothing before it");
 }
+
+#[test]
+fn what_a_client_did_not_read_is_thrown_away() {
+    use std::io::{Read, Write};
+    let (destination, directory) = (Destination::new(), Dir::new());
+    let path = directory.join("line");
+    let driver = Driver::start(&format!("-m -p {} {}", path.display(), destination.to()));
+    let frame = |message: &[u8]| [b"\x0b", message, b"\x1c\r"].concat();
+    let mut first = open(&path);
+    first.write_all(&frame(&message("1"))).unwrap();
+    driver.daemon.wait_for_stderr("reply ACK \"A1\"");
+    drop(first);
+    driver.wait_for("the line is open", 2);
+    let mut second = open(&path);
+    second.write_all(&frame(&message("2"))).unwrap();
+    let expected = frame(&accepted("2"));
+    let mut got = vec![0; expected.len()];
+    second.read_exact(&mut got).unwrap();
+    assert_eq!(got, expected, "its own reply, and nothing before it");
+}
