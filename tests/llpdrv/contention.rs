@@ -34,10 +34,11 @@ fn both_at_once(protocol: &str, left: &str, right: &str, rounds: usize) {
 
 #[test]
 fn both_ends_are_served_whatever_their_priorities() {
+    let rounds = if std::env::var_os("PG_SOAK").is_some() { 300 } else { 5 };
     for protocol in ["-m", "-m --mllp-release 2", "-h", "-a"] {
-        both_at_once(protocol, "high", "low", 5);
-        both_at_once(protocol, "low", "high", 5);
-        both_at_once(protocol, "low", "low", 5);
+        both_at_once(protocol, "high", "low", rounds);
+        both_at_once(protocol, "low", "high", rounds);
+        both_at_once(protocol, "low", "low", rounds);
     }
 }
 

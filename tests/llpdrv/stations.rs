@@ -99,7 +99,7 @@ fn x328_variants_are_set_at_run_time() {
 #[test]
 fn x328_hasty_peers_are_served() {
     // Timers well under the second that the old program needed.
-    x328("--timer-a 0.1 --timer-b 0.05 --turnaround 0.01", "--x328-timer-a 0.1 --x328-timer-b 0.05", 3, 3);
+    x328("--timer-a 0.4 --timer-b 0.2 --turnaround 0.02", "--x328-timer-a 0.4 --x328-timer-b 0.2", 3, 3);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! | part | module |
 //! |---|---|
-//! | the line: its clients, opening, closing, opening again | [`line`] |
+//! | the line: its clients, opening, closing, opening again | [`mod@line`] |
 //! | messages from the line, and their way back | [`proximal`], [`destination`] |
 //! | messages for the line | [`distal`], [`requester`] |
 //!

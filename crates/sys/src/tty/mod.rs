@@ -1,7 +1,7 @@
 //! Serial lines and pseudo terminals that do not block and fit into the event loop.
 //!
 //! A [`Tty`] is a device that exists; a [`Pty`] is allocated here, and others open its slave. Both restore what they
-//! changed when dropped by the process that owns them ([`Owner`]).
+//! changed when dropped by the process that owns them ([`Owner`](crate::daemon::Owner)).
 //!
 //! The end of a line is told as the end of the stream: a hang-up, a device that was pulled out, and the last program that
 //! closed the slave of a pty are all a [`read`](std::io::Read::read) of 0 bytes.
