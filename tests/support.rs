@@ -18,6 +18,11 @@ pub fn hl7() -> TestCommand {
     TestCommand::new(env!("CARGO_BIN_EXE_hl7"))
 }
 
+/// The `llpdrv` program.
+pub fn llpdrv() -> TestCommand {
+    TestCommand::new(env!("CARGO_BIN_EXE_llpdrv"))
+}
+
 /// All files of a directory that end in `.hl7`, sorted.
 pub fn samples(directory: &Path) -> Vec<PathBuf> {
     let entries = directory.read_dir().unwrap_or_else(|error| panic!("{}: {error}", directory.display()));

@@ -140,7 +140,8 @@ fn what_was_acknowledged_is_delivered_after_kill_9() {
     println!("seed {seed}, {rounds} kills");
     let mut random = Random::seeded(seed);
     let site = Site::new();
-    let mut clients: Vec<Client> = (0..CLIENTS).map(|number| Client { number, ..Client::default() }).collect();
+    let mut clients: Vec<Client> =
+        (0..CLIENTS).map(|number| Client { number, ..Client::default() }).collect();
     let mut kills = [0; PHASES.len()];
     // Where each output stood at each kill.
     let mut marks: Vec<[usize; 2]> = Vec::new();
@@ -199,7 +200,9 @@ fn what_was_acknowledged_is_delivered_after_kill_9() {
         // the sender, who had no answer and sent it again.
         let resent: u64 = rounds as u64 * CLIENTS as u64 * AHEAD;
         let unexplained = repeats.iter().filter(|(before, _)| {
-            !marks.iter().any(|mark| (mark[number].saturating_sub(IN_FLIGHT)..mark[number] + 1).contains(before))
+            !marks
+                .iter()
+                .any(|mark| (mark[number].saturating_sub(IN_FLIGHT)..mark[number] + 1).contains(before))
         });
         let unexplained = unexplained.count() as u64;
         assert!(unexplained <= resent, "{output}: {unexplained} repeats were not in flight at a kill");

@@ -1,6 +1,7 @@
 //! Everything that touches the operating system, for the programs of this workspace.
 //!
-//! - running: [`event_loop`], [`daemon`], [`pid_file`], [`sd_notify`], [`exit`], [`log`], [`child`]
+//! - running: [`event_loop`], [`connection`], [`daemon`], [`pid_file`], [`sd_notify`], [`exit`], [`log`], [`child`]
+//! - lines: [`tty`], [`unix_socket`]
 //! - files: [`files`], [`access`], [`durable`], [`spool`], [`lock`]
 //! - the site: [`site`], [`services`], [`hl7hosts`], [`mail`]
 //!
@@ -9,6 +10,7 @@
 
 pub mod access;
 pub mod child;
+pub mod connection;
 pub mod daemon;
 pub mod durable;
 pub mod event_loop;
@@ -23,4 +25,6 @@ pub mod sd_notify;
 pub mod services;
 pub mod site;
 pub mod spool;
+pub mod tty;
+pub mod unix_socket;
 mod unsafe_calls;

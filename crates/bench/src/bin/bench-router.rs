@@ -49,7 +49,12 @@ fn measure(program: &Path, results: &Path, parts: &[&str]) -> Result<()> {
 
 /// A row of the table: the time a message takes, over all connections together.
 fn row(rows: &mut Map<String, Value>, name: &str, load: &Load) {
-    eprintln!("{name}: {:.0} messages/s, longest answer {:.1} ms, {} held back", load.rate(), load.longest.as_secs_f64() * 1e3, load.held_back);
+    eprintln!(
+        "{name}: {:.0} messages/s, longest answer {:.1} ms, {} held back",
+        load.rate(),
+        load.longest.as_secs_f64() * 1e3,
+        load.held_back
+    );
     rows.insert(name.to_owned(), json!({ "nanoseconds": 1e9 / load.rate(), "bytes": MESSAGE.len() }));
 }
 
@@ -107,7 +112,10 @@ fn accepted(program: &Path, rows: &mut Map<String, Value>) -> Result<()> {
         let best = if before.rate() > after.rate() { before } else { after };
         row(rows, &format!("router/floor-L/{connections}"), &best);
         row(rows, &format!("router/accepted/{connections}"), &load);
-        eprintln!("  {:.0} % of L, {files} files written meanwhile, {resident} KiB resident", load.rate() / best.rate() * 100.0);
+        eprintln!(
+            "  {:.0} % of L, {files} files written meanwhile, {resident} KiB resident",
+            load.rate() / best.rate() * 100.0
+        );
     }
     let bare = floor("bare", 64, Until::Time(Duration::from_secs(3)))?;
     row(rows, "router/bare-loop/64", &bare);

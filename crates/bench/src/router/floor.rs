@@ -126,7 +126,8 @@ impl Store {
                 for group in frames.chunks(GROUP) {
                     let mut names = Vec::new();
                     for frame in group {
-                        let (from, to) = (directory.join(format!(".{count}")), directory.join(format!("{count}")));
+                        let (from, to) =
+                            (directory.join(format!(".{count}")), directory.join(format!("{count}")));
                         let file = File::create_new(&from)?;
                         file.write_all_at(frame, 0)?;
                         file.sync_data()?;
