@@ -1,0 +1,3 @@
+//! The code tables that give a result its meaning.
+
+pub mod store;
