@@ -20,6 +20,9 @@ const PLACE: usize = 16;
 /// What sled may keep in memory, in bytes. It takes about three times as much.
 const CACHE: u64 = 24 << 20;
 
+/// Names the terms of a row, by the number of their field.
+type Indexer<'i> = dyn FnMut(&[u8], &mut dyn FnMut(u8, &[u8])) + 'i;
+
 /// A table while it is changed, held by its lock. Dropped, nothing has happened.
 #[must_use = "a change that is not committed is dropped"]
 pub struct Writer<'s, F: FileOps> {
@@ -178,7 +181,7 @@ impl<'s, F: FileOps> Writer<'s, F> {
         &self,
         directory: &Path,
         stamp: &mut Stamp,
-        index: &mut dyn FnMut(&[u8], &mut dyn FnMut(u8, &[u8])),
+        index: &mut Indexer<'_>,
     ) -> Result<(), StoreError> {
         let files = &self.store.files;
         let path = directory.join(TABLE);
