@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use octofhir_ucum::Number;
+use octofhir_ucum::{Case, Number};
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::unit::{Scale, Unit};
@@ -96,8 +96,10 @@ fn way(from: &Unit, to: &Unit, constant: Option<Constant<'_>>) -> Result<Way, Co
         return Ok(Way::Direct);
     }
     let Some(constant) = constant else {
-        let mass_and_amount = from.dimension().contains("mol") != to.dimension().contains("mol");
-        return Err(refused(if mass_and_amount {
+        // The hint is given only where such a constant would do.
+        let molar = Unit::from_ucum("g/mol", "g/mol", Case::Sensitive);
+        let would_do = molar.is_ok_and(|molar| from.becomes(&molar, 1, to) || from.becomes(&molar, -1, to));
+        return Err(refused(if would_do {
             " without a constant, such as a molar mass in g/mol"
         } else {
             ""

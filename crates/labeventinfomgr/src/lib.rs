@@ -1,0 +1,55 @@
+//! The `labeventinfomgr` program: makes, changes, queries and dumps the LabEventInfo table, and makes CareVue's
+//! LabEventMap from it. See labeventinfomgr(8).
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow};
+use clap::{Arg, ArgAction, ArgGroup, Command};
+use protogen_codes::lab_event_info::{Charset, LabEventInfos};
+use protogen_codes::lab_event_map::lab_event_map;
+use protogen_codes::table::Table;
+use protogen_sys::exit::Exit;
+
+/// The command line, for manual pages and shell completions.
+pub fn command() -> Command {
+    let map = Arg::new("map")
+        .short('M')
+        .long("map")
+        .action(ArgAction::SetTrue)
+        .help("Print the idb script that makes LabEventMap");
+    let careunit = Arg::new("careunit")
+        .long("careunit")
+        .value_name("NAME")
+        .default_value("060_IOP")
+        .help("The care unit of -M");
+    let charset = Arg::new("charset")
+        .long("charset")
+        .value_name("NAME")
+        .default_value(Charset::default().name())
+        .value_parser(Charset::NAMES.map(|(name, _)| name))
+        .help("Of lines that are not UTF-8, and of -M");
+    protogen_manager::arguments(Command::new("labeventinfomgr"), " | -M")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Makes, changes, queries and dumps the LabEventInfo table.")
+        .args([map, careunit, charset])
+        .mut_group("action", |group| ArgGroup::arg(group, "map"))
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    protogen_manager::main("labeventinfomgr", command(), |run, output| {
+        let name = run.matches.get_one::<String>("charset").map(String::as_str);
+        let charset = Charset::NAMES.into_iter().find(|(own, _)| Some(*own) == name);
+        let charset = charset.map(|(_, charset)| charset).unwrap_or_default();
+        if !run.matches.get_flag("map") {
+            return run.table(&LabEventInfos { charset }, &[], output);
+        }
+        let careunit = run.matches.get_one::<String>("careunit").context("--careunit")?;
+        let table = Table::lab_event_info(run.site.codes())?;
+        let script =
+            lab_event_map(&table, careunit, charset)?.map_err(|why| anyhow!("no script made: {why}"))?;
+        output.write_all(&script)?;
+        Ok(Exit::Done)
+    })
+}
