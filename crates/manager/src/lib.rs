@@ -234,10 +234,12 @@ impl Run<'_> {
         }
     }
 
-    fn print<K: Kind>(&self, kind: &K, query: Option<&Query>, output: &mut Output) -> anyhow::Result<u64>
-    where
-        K: Clone,
-    {
+    fn print<K: Kind + Clone>(
+        &self,
+        kind: &K,
+        query: Option<&Query>,
+        output: &mut Output,
+    ) -> anyhow::Result<u64> {
         let form = match self.matches.get_one::<String>("field") {
             Some(name) => output::Form::Field(place_of(kind.fields(), name).context("--field")?),
             None if self.matches.get_flag("json") => output::Form::Json,

@@ -60,7 +60,7 @@ pub fn check_digit(number: u32) -> u32 {
     let digits: Vec<u32> = number.to_string().chars().filter_map(|c| c.to_digit(10)).collect();
     let last = digits.len() - 1;
     let weighed = digits.iter().enumerate().map(|(at, digit)| {
-        let doubled = digit * if (last - at) % 2 == 0 { 2 } else { 1 };
+        let doubled = digit * if (last - at).is_multiple_of(2) { 2 } else { 1 };
         doubled / 10 + doubled % 10
     });
     (10 - weighed.sum::<u32>() % 10) % 10
