@@ -28,7 +28,8 @@ pub fn command() -> Command {
         .value_name("NAME")
         .default_value(Charset::default().name())
         .value_parser(Charset::NAMES.map(|(name, _)| name))
-        .help("Of lines that are not UTF-8, and of -M");
+        .hide_possible_values(true)
+        .help("Of lines that are not UTF-8, and of -M: or latin1");
     protogen_manager::arguments(Command::new("labeventinfomgr"), " | -M")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Makes, changes, queries and dumps the LabEventInfo table.")

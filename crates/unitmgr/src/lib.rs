@@ -22,7 +22,16 @@ pub fn command() -> Command {
         .long("const")
         .value_names(["VALUE", "UNIT"])
         .num_args(2)
-        .requires("convert")
+        .conflicts_with_all([
+            "create",
+            "replace",
+            "update",
+            "exclude",
+            "query",
+            "delete",
+            "dump",
+            "reorganize",
+        ])
         .help("The constant of --convert, such as a molar mass");
     protogen_manager::arguments(Command::new("unitmgr"), " | --convert VALUE FROM TO")
         .version(env!("CARGO_PKG_VERSION"))

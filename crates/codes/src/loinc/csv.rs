@@ -47,7 +47,10 @@ pub(super) fn read(
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(error) => {
-                let error = io::Error::from(error);
+                let error = match error.into_kind() {
+                    ::csv::ErrorKind::Io(error) => error,
+                    other => io::Error::other(format!("{other:?}")),
+                };
                 if error.kind() != io::ErrorKind::FileTooLarge {
                     return Err(failed(error));
                 }
