@@ -12,7 +12,13 @@ pub enum Target {
     BytesPerSecond(f64),
     /// So many times as fast as another benchmark of the same run.
     Times(f64, &'static str),
+    /// At most so many nanoseconds.
+    Within(f64),
+    /// At most so many bytes of memory.
+    Memory(f64),
 }
+
+const MIB: f64 = 1_048_576.0;
 
 /// The rows that have a target. A benchmark without one is printed, and judged by no one.
 pub const TARGETS: &[(&str, Target)] = &[
@@ -24,6 +30,11 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("llp/mllp/1.6K", Target::Times(1.0, "llp/hl7-mllp-codec/1.6K")),
     ("llp/mllp/5M", Target::Times(1.0, "llp/hl7-mllp-codec/5M")),
     ("send/hl7-send/8", Target::Times(0.9, "send/bare-loop/8")),
+    ("codes/create/loincmgr", Target::Within(5e9)),
+    ("codes/create-memory/loincmgr", Target::Memory(300.0 * MIB)),
+    ("codes/key-process/loincmgr", Target::Within(15e6)),
+    ("codes/key-library", Target::Within(5e3)),
+    ("codes/index-process/loincmgr", Target::Within(20e6)),
 ];
 
 /// One benchmark: its median time, and the bytes it handles in it.
@@ -33,6 +44,8 @@ pub struct Measured {
     pub nanoseconds: f64,
     /// Bytes an iteration, if it counts them.
     pub bytes: Option<f64>,
+    /// The most memory it held, in bytes, if that was measured.
+    pub memory: Option<f64>,
 }
 
 impl Measured {
@@ -76,14 +89,21 @@ fn read_one(directory: &Path) -> io::Result<Option<(String, Measured)>> {
     let name = about["full_id"].as_str();
     let nanoseconds = estimates["median"]["point_estimate"].as_f64();
     let bytes = about["throughput"]["Bytes"].as_f64();
-    Ok(name.zip(nanoseconds).map(|(name, nanoseconds)| (name.to_string(), Measured { nanoseconds, bytes })))
+    Ok(name
+        .zip(nanoseconds)
+        .map(|(name, nanoseconds)| (name.to_string(), Measured { nanoseconds, bytes, memory: None })))
 }
 
-/// What our own benchmark programs leave at the top: a JSON object, name to nanoseconds and bytes.
+/// What our own benchmark programs leave at the top: a JSON object, name to nanoseconds, bytes and memory.
 fn read_own(path: &Path) -> io::Result<Vec<(String, Measured)>> {
     let rows: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&std::fs::read(path)?)?;
     let row = |value: &serde_json::Value| {
-        Some(Measured { nanoseconds: value["nanoseconds"].as_f64()?, bytes: value["bytes"].as_f64() })
+        let number = |name: &str| value[name].as_f64();
+        Some(Measured {
+            nanoseconds: number("nanoseconds")?,
+            bytes: number("bytes"),
+            memory: number("memory"),
+        })
     };
     Ok(rows.iter().filter_map(|(name, value)| Some((name.clone(), row(value)?))).collect())
 }
@@ -111,7 +131,7 @@ impl Table {
             }
             let rate =
                 result.bytes_per_second().map_or(String::new(), |rate| format!("{:.3} GB/s", rate / 1e9));
-            let time = time(result.nanoseconds);
+            let time = result.memory.map_or_else(|| time(result.nanoseconds), memory);
             table.lines.push(format!("{name:<44} {time:>12} {rate:>12}  {}", verdicts.join(", ")));
         }
         // A row that a filter left out, or a name mistyped here, is no row that holds.
@@ -147,7 +167,15 @@ fn judge(result: Measured, target: Target, measured: &BTreeMap<String, Measured>
             }
             None => (format!("{other} was not measured"), false),
         },
+        Target::Within(most) => (format!("<= {}", time(most)), result.nanoseconds <= most),
+        Target::Memory(most) => {
+            (format!("<= {}", memory(most)), result.memory.is_some_and(|bytes| bytes <= most))
+        }
     }
+}
+
+fn memory(bytes: f64) -> String {
+    format!("{:.0} MiB", bytes / MIB)
 }
 
 fn time(nanoseconds: f64) -> String {
@@ -165,13 +193,14 @@ mod tests {
     fn measured(ours: f64) -> BTreeMap<String, Measured> {
         let names = TARGETS.iter().flat_map(|(row, target)| match target {
             Target::Times(_, other) => vec![*row, other],
-            Target::BytesPerSecond(_) => vec![*row],
+            Target::BytesPerSecond(_) | Target::Within(_) | Target::Memory(_) => vec![*row],
         });
         let own = |name: &str| TARGETS.iter().any(|(row, _)| *row == name);
         names
             .map(|name| {
                 let nanoseconds = if own(name) { ours } else { 40_000.0 };
-                (name.to_string(), Measured { nanoseconds, bytes: Some(1620.0) })
+                let memory = name.contains("memory").then_some(100.0 * MIB);
+                (name.to_string(), Measured { nanoseconds, bytes: Some(1620.0), memory })
             })
             .collect()
     }
@@ -181,6 +210,15 @@ mod tests {
         assert!(Table::of(&measured(700.0)).holds());
         let slow = Table::of(&measured(900.0));
         assert!(!slow.holds() && slow.to_string().contains(">= 2.00 GB/s BELOW"), "{slow}");
+        for (row, nanoseconds, memory, told) in [
+            ("codes/key-library", 6000.0, None, "<= 5.00 us BELOW"),
+            ("codes/create-memory/loincmgr", 0.0, Some(301.0 * MIB), "<= 300 MiB BELOW"),
+        ] {
+            let mut slow = measured(700.0);
+            slow.insert(row.to_string(), Measured { nanoseconds, bytes: None, memory });
+            let slow = Table::of(&slow);
+            assert!(!slow.holds() && slow.to_string().contains(told), "{slow}");
+        }
         let mut missing = measured(700.0);
         missing.remove("hl7/parse-oru/rust-hl7-10-fields");
         assert!(!Table::of(&missing).holds());
