@@ -22,6 +22,7 @@ fn documented(page: &str) -> Vec<String> {
 
 fn agree(command: &clap::Command, page: &str) {
     let documented = documented(page);
+    let top = command.get_name();
     let mut known = Vec::new();
     let commands = std::iter::once(command).chain(command.get_subcommands());
     for command in commands {
@@ -35,7 +36,7 @@ fn agree(command: &clap::Command, page: &str) {
             }
         }
         let section = format!(".Ss Nm Cm {}\n", command.get_name());
-        assert!(command.get_name() == "hl7" || page.contains(&section), "no section {section:?}");
+        assert!(command.get_name() == top || page.contains(&section), "no section {section:?}");
     }
     for option in documented {
         let own = ["h", "-help", "V", "-version"].contains(&option.as_str());
@@ -47,4 +48,14 @@ fn agree(command: &clap::Command, page: &str) {
 fn hl7() {
     let page = std::fs::read_to_string(top().join("man/man1/hl7.1")).unwrap();
     agree(&protogen_hl7::command(), &page);
+}
+
+#[test]
+fn managers_of_code_tables() {
+    for command in
+        [protogen_loincmgr::command(), protogen_labeventinfomgr::command(), protogen_unitmgr::command()]
+    {
+        let page = top().join(format!("man/man8/{}.8", command.get_name()));
+        agree(&command, &std::fs::read_to_string(page).unwrap());
+    }
 }
