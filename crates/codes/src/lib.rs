@@ -1,5 +1,6 @@
 //! The code tables that give a result its meaning: LOINC, LabEventInfo and units.
 
+pub mod fuzz;
 pub mod lab_event_info;
 pub mod lab_event_map;
 pub mod loinc;

@@ -88,6 +88,28 @@ fn parse(line: &[u8]) -> Result<Option<Row>, String> {
     Ok(Some(Row::of([code, expression, name])))
 }
 
+impl Unit {
+    /// The unit of a UCUM expression as people type it: case-sensitive, else in any case. Codes of the units table are
+    /// not known here; see [`Table::unit`].
+    ///
+    /// # Errors
+    /// It is no UCUM expression.
+    pub fn parse(code: &str) -> Result<Unit, UnitError> {
+        if code.is_empty() {
+            return Err(UnitError {
+                code: String::new(),
+                why: "an empty code; write 1 for a plain number".into(),
+            });
+        }
+        Unit::from_ucum(code, code, Case::Sensitive).or_else(|error| {
+            Unit::from_ucum(code, code, Case::Insensitive).map_err(|_| UnitError {
+                why: format!("it is in no row of the units table, and no UCUM expression ({})", error.why),
+                ..error
+            })
+        })
+    }
+}
+
 impl Table<Units> {
     /// The unit that a code stands for: by the table, else as UCUM, case-sensitive and then not.
     ///
@@ -96,23 +118,7 @@ impl Table<Units> {
     pub fn unit(&self, code: &str) -> Result<Result<Unit, UnitError>, StoreError> {
         match self.get(code)? {
             Some(row) => Ok(Unit::from_ucum(code, row.field(1), Case::Sensitive)),
-            None => Ok(from_ucum(code)),
+            None => Ok(Unit::parse(code)),
         }
     }
-}
-
-/// The unit of a UCUM expression as people type it: in the right case, else in any.
-fn from_ucum(code: &str) -> Result<Unit, UnitError> {
-    if code.is_empty() {
-        return Err(UnitError {
-            code: String::new(),
-            why: "an empty code; write 1 for a plain number".into(),
-        });
-    }
-    Unit::from_ucum(code, code, Case::Sensitive).or_else(|error| {
-        Unit::from_ucum(code, code, Case::Insensitive).map_err(|_| UnitError {
-            why: format!("it is in no row of the units table, and no UCUM expression ({})", error.why),
-            ..error
-        })
-    })
 }

@@ -167,13 +167,13 @@ fn what_cannot_be_kept_is_refused() {
 
 #[test]
 fn codes_that_are_no_units_are_named() {
-    let error = from_ucum("frob/L").unwrap_err().to_string();
+    let error = Unit::parse("frob/L").unwrap_err().to_string();
     assert!(
         error.starts_with("\"frob/L\" is no known unit: it is in no row of the units table, and no UCUM"),
         "{error}"
     );
-    assert!(from_ucum("").unwrap_err().to_string().contains("write 1 for a plain number"));
-    assert_eq!(from_ucum("MMOL/L").unwrap().dimension(), "L-3.mol", "in upper case, as UCUM's other form");
+    assert!(Unit::parse("").unwrap_err().to_string().contains("write 1 for a plain number"));
+    assert_eq!(Unit::parse("MMOL/L").unwrap().dimension(), "L-3.mol", "in upper case, as UCUM's other form");
 }
 
 proptest::proptest! {
