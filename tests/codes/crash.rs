@@ -157,3 +157,27 @@ fn two_managers_wait_for_each_other_or_refuse() {
     drop(held);
     loincmgr(&dir).args(["-u", "add0.tab", "--wait", "0"]).run().success().stderr_contains("1 skipped");
 }
+
+#[test]
+fn a_full_disk_leaves_the_old_table_and_nothing_else() {
+    let dir = Dir::new();
+    let disk = match protogen_testkit::tmpfs::Tmpfs::mount(&dir.join("codes"), 6 << 10) {
+        Ok(disk) => disk,
+        Err(why) => return println!("not tested: {why}"),
+    };
+    dir.write("old.tab", loinc::table(50));
+    dir.write("new.tab", loinc::table(20_000));
+    timed(&dir, &["-c", "old.tab"]);
+    let old = dump(LOINCMGR, &dir);
+    let output = loincmgr(&dir).args(["-c", "new.tab"]).run();
+    output.code(2).stderr_contains("; make room and try again");
+    let filled = disk.fill();
+    for change in [&["-R"][..], &["-x", "old.tab"], &["-d", "LOINC_NUM", "==", "1-8"]] {
+        loincmgr(&dir).args(change).run().code(2).stderr_contains("; make room and try again");
+        assert_eq!(dump(LOINCMGR, &dir), old);
+        assert_eq!(dir.list("codes/LOINC.db"), ["1", "current"], "what takes room is cleared away");
+    }
+    std::fs::remove_file(filled).unwrap();
+    timed(&dir, &["-R"]);
+    assert_eq!(dump(LOINCMGR, &dir), old);
+}

@@ -206,3 +206,24 @@ fn a_dump_makes_the_same_table_and_rows_change() {
         .stderr_contains("1 removed");
     labeventinfomgr(&dir).arg("-R").run().success().stderr_contains("19 rows");
 }
+
+#[test]
+fn units_that_nobody_knows_are_a_warning() {
+    let dir = Dir::new();
+    manager(super::UNITMGR, &dir).arg("-c").arg(shipped("units.tab")).run().success();
+    let output = labeventinfomgr(&dir).arg("-c").arg(shipped("LabEventInfo.tab")).run();
+    assert!(
+        !output.success().stderr().contains("warning"),
+        "every unit of the shipped table is known\n{output}"
+    );
+    dir.write(
+        "odd.tab",
+        "\"2947-0\":\"Na\":\"value1\":\"NaMsmt\":\"mmmol/l\":\"g/mole\":22.9898:0:0:0:0:0:500:1:0\n",
+    );
+    let output = labeventinfomgr(&dir).args(["-c", "odd.tab"]).run();
+    for code in ["mmmol/l", "g/mole"] {
+        output
+            .success()
+            .stderr_contains(&format!("labeventinfomgr: warning: 2947-0: {code:?} is no known unit: "));
+    }
+}

@@ -167,8 +167,12 @@ fn units_rows() {
     for (text, told) in [
         ("# c\ncel\tCel\n", "bad.tab:2: 2 columns, expected 3 separated by TAB: code, UCUM expression, name"),
         ("cel\tCel\tx\ty\n", "bad.tab:1: 4 columns, expected 3"),
-        ("\tCel\tx\n", "bad.tab:1: column 1: \"\", expected a unit's code without blanks"),
-        ("deg c\tCel\tx\n", "bad.tab:1: column 1: \"deg c\", expected a unit's code without blanks"),
+        ("\tCel\tx\n", "bad.tab:1: column 1: \"\", expected a unit's code without blanks and # before it"),
+        (
+            "deg c\tCel\tx\n",
+            "bad.tab:1: column 1: \"deg c\", expected a unit's code without blanks and # before it",
+        ),
+        (" #c\tCel\tx\n", "bad.tab:1: column 1: \"#c\""), // -D would print a comment
         ("cel\tfrob\tx\n", "bad.tab:1: column 2: \"frob\" is no UCUM expression"),
         ("cel\tg/\tx\n", "bad.tab:1: column 2: \"g/\" is no UCUM expression"),
         ("cel\t\tx\n", "bad.tab:1: column 2: \"\" is no UCUM expression"),

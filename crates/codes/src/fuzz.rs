@@ -11,7 +11,6 @@ use crate::table::{Kind, Row};
 ///
 /// # Panics
 /// When one of that is not so.
-#[allow(clippy::panic)] // that is how it reports
 pub fn read_and_write(kind: &impl Kind, bytes: &[u8]) {
     let (rows, notices) = read(kind, bytes);
     assert!(notices.iter().filter(|notice| notice.error).all(|notice| notice.line > 0), "{notices:?}");
@@ -34,9 +33,7 @@ fn read(kind: &impl Kind, bytes: &[u8]) -> (Vec<Row>, Vec<Notice>) {
         rows.push(row);
         Ok(())
     });
-    if let Err(error) = read {
-        panic!("{error}");
-    }
+    assert!(read.is_ok(), "{read:?}");
     (rows, notices)
 }
 

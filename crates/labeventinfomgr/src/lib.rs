@@ -2,6 +2,7 @@
 //! LabEventMap from it. See labeventinfomgr(8).
 
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
@@ -9,6 +10,8 @@ use clap::{Arg, ArgAction, ArgGroup, Command};
 use protogen_codes::lab_event_info::{Charset, LabEventInfos};
 use protogen_codes::lab_event_map::lab_event_map;
 use protogen_codes::table::Table;
+use protogen_codes::units::Units;
+use protogen_manager::Run;
 use protogen_sys::exit::Exit;
 
 /// The command line, for manual pages and shell completions.
@@ -44,7 +47,11 @@ pub fn main() -> ExitCode {
         let charset = Charset::NAMES.into_iter().find(|(own, _)| Some(*own) == name);
         let charset = charset.map(|(_, charset)| charset).unwrap_or_default();
         if !run.matches.get_flag("map") {
-            return run.table(&LabEventInfos { charset }, &[], output);
+            let exit = run.table(&LabEventInfos { charset }, &[], output)?;
+            if ["create", "replace", "update"].iter().any(|name| run.matches.contains_id(name)) {
+                check_units(run)?;
+            }
+            return Ok(exit);
         }
         let careunit = run.matches.get_one::<String>("careunit").context("--careunit")?;
         let table = Table::lab_event_info(run.site.codes())?;
@@ -53,4 +60,20 @@ pub fn main() -> ExitCode {
         output.write_all(&script)?;
         Ok(Exit::Done)
     })
+}
+
+/// Warns of units that the gateway will not know. Without a units table there is nothing to ask.
+fn check_units(run: &Run<'_>) -> anyhow::Result<()> {
+    let Ok(units) = Table::open(Units, run.site.codes()) else { return Ok(()) };
+    let mut codes = Vec::new();
+    Table::lab_event_info(run.site.codes())?.each(|row| {
+        codes.extend([4, 5].map(|place| (row.field(0).to_owned(), row.field(place).to_owned())));
+        ControlFlow::Continue(())
+    })?;
+    for (id, code) in codes.into_iter().filter(|(_, code)| !code.is_empty()) {
+        if let Err(error) = units.unit(&code)? {
+            run.warn(&format!("{id}: {error}; its results will be left out"));
+        }
+    }
+    Ok(())
 }

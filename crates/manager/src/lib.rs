@@ -226,6 +226,12 @@ impl Run<'_> {
         Ok(Exit::Done)
     }
 
+    /// Warns of something that is in no line of a file.
+    pub fn warn(&self, text: &str) {
+        log::warn!("{text}");
+        eprintln!("{}: warning: {text}", self.tool);
+    }
+
     /// The closing line.
     fn close(&self, text: &str) {
         log::info!("{text}");

@@ -49,6 +49,17 @@ impl StoreError {
         move |source| StoreError::File { path, source }
     }
 
+    /// What sled reports about its files in `place`.
+    pub(super) fn database(place: &Path, source: sled::Error) -> StoreError {
+        match source {
+            // Its text is the debug form of the first error; the kind is what that one was.
+            sled::Error::Io(source) => {
+                StoreError::File { path: place.to_owned(), source: source.kind().into() }
+            }
+            source => StoreError::Database { path: place.to_owned(), source },
+        }
+    }
+
     pub(super) fn damaged(path: &Path, what: impl Into<String>) -> StoreError {
         StoreError::Damaged { path: path.to_owned(), what: what.into() }
     }
@@ -71,7 +82,11 @@ impl fmt::Display for StoreError {
                 write!(f, "{}: another manager changes the table, {holder}; try again", path.display())
             }
             StoreError::Busy(error) => error.fmt(f),
-            StoreError::File { path, source } => write!(f, "{}: {source}", path.display()),
+            StoreError::File { path, source } => {
+                write!(f, "{}: {source}", path.display())?;
+                let full = matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+                if full { f.write_str("; make room and try again") } else { Ok(()) }
+            }
             StoreError::Durable(error) => error.fmt(f),
             StoreError::Database { path, source } => write!(f, "{}: {source}", path.display()),
         }

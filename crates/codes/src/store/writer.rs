@@ -150,26 +150,22 @@ impl<'s, F: FileOps> Writer<'s, F> {
     /// Names the file. The old table is in force then, but for a failed sync of the directory after the last rename,
     /// where it may be either.
     pub fn commit(self, mut index: impl FnMut(&[u8], &mut dyn FnMut(u8, &[u8]))) -> Result<u64, StoreError> {
-        let files = &self.store.files;
-        let directory = self.store.generation(self.generation);
-        remove_generation(files, &directory).map_err(StoreError::file(&directory))?;
-        files.create_directory(&directory).map_err(StoreError::file(&directory))?;
-        share(&directory, 0o755)?;
-        let mut stamp = Stamp { generation: self.generation, rows: 0, rows_crc: 0, files: Vec::new() };
-        self.write_table(&directory, &mut stamp, &mut index)?;
-        self.database.flush().map_err(|error| self.failed(error))?;
-        let Writer { store, database, scratch, lock, .. } = self;
-        drop(database);
-        copy_database(files, &scratch.0, &directory, &mut stamp)?;
-        files.sync_directory(&directory).map_err(StoreError::file(&directory))?;
-        files.sync_directory(&store.directory).map_err(StoreError::file(&store.directory))?;
-
+        let Writer { store, generation, database, scratch, lock } = self;
+        let build = Build { store, directory: store.generation(generation), scratch: &scratch.0 };
+        let stamp = match build.generation(generation, database, &mut index) {
+            Ok(stamp) => stamp,
+            Err(error) => {
+                // On a full disk the room is needed.
+                let _ = remove_generation(&store.files, &build.directory);
+                return Err(error);
+            }
+        };
         let current = store.directory.join(CURRENT);
-        let staged =
-            durable::stage(files, &current, stamp.to_text().as_bytes()).map_err(StoreError::Durable)?;
+        let staged = durable::stage(&store.files, &current, stamp.to_text().as_bytes());
+        let staged = staged.map_err(StoreError::Durable)?;
         share(&store.directory.join(durable::temporary_name(CURRENT.as_ref())), 0o644)?;
         staged.publish().map_err(StoreError::Durable)?;
-        durable::sync_directory(files, &current).map_err(StoreError::Durable)?;
+        durable::sync_directory(&store.files, &current).map_err(StoreError::Durable)?;
         // Done; what cannot be cleared away now is cleared by the next manager.
         let _ = tidy(store, stamp.generation);
         drop(scratch);
@@ -177,20 +173,67 @@ impl<'s, F: FileOps> Writer<'s, F> {
         Ok(stamp.rows)
     }
 
-    fn write_table(
+    fn rows(&self) -> impl Iterator<Item = Result<(sled::IVec, sled::IVec), StoreError>> {
+        rows(&self.database, &self.scratch.0)
+    }
+
+    fn previous(&self, placed: &[u8]) -> Previous {
+        let (place, value) = placed.split_at_checked(PLACE).unwrap_or((&[], placed));
+        let number = |at| u32::from_le_bytes([place[at], place[at + 1], place[at + 2], place[at + 3]]);
+        let now = place.starts_with(&self.generation.to_le_bytes());
+        Previous { value: value.to_vec(), place: now.then(|| Place { file: number(8), line: number(12) }) }
+    }
+
+    fn failed(&self, source: sled::Error) -> StoreError {
+        StoreError::database(&self.scratch.0, source)
+    }
+}
+
+/// The making of a generation's files.
+struct Build<'b, F: FileOps> {
+    store: &'b Store<F>,
+    directory: PathBuf,
+    scratch: &'b Path,
+}
+
+impl<F: FileOps> Build<'_, F> {
+    /// Writes and syncs all files of the generation, and the directories that name them.
+    fn generation(
         &self,
-        directory: &Path,
+        generation: u64,
+        database: sled::Db,
+        index: &mut Indexer<'_>,
+    ) -> Result<Stamp, StoreError> {
+        let files = &self.store.files;
+        let directory = &self.directory;
+        remove_generation(files, directory).map_err(StoreError::file(directory))?;
+        files.create_directory(directory).map_err(StoreError::file(directory))?;
+        share(directory, 0o755)?;
+        let mut stamp = Stamp { generation, rows: 0, rows_crc: 0, files: Vec::new() };
+        self.table(&database, &mut stamp, index)?;
+        database.flush().map_err(|error| StoreError::database(self.scratch, error))?;
+        // Closed, its files are complete.
+        drop(database);
+        copy_database(files, self.scratch, directory, &mut stamp)?;
+        files.sync_directory(directory).map_err(StoreError::file(directory))?;
+        files.sync_directory(&self.store.directory).map_err(StoreError::file(&self.store.directory))?;
+        Ok(stamp)
+    }
+
+    fn table(
+        &self,
+        database: &sled::Db,
         stamp: &mut Stamp,
         index: &mut Indexer<'_>,
     ) -> Result<(), StoreError> {
         let files = &self.store.files;
-        let path = directory.join(TABLE);
+        let path = self.directory.join(TABLE);
         let failed = |source| StoreError::File { path: path.clone(), source };
         let file = files.create(&path).map_err(failed)?;
         share(&path, 0o644)?;
         let mut image = ImageWriter::new(files, file);
-        let mut terms = Terms::new(&self.scratch.0);
-        for row in self.rows() {
+        let mut terms = Terms::new(self.scratch);
+        for row in rows(database, self.scratch) {
             let (key, value) = row?;
             let value = row_of(&value);
             image.row(&key, value).map_err(failed)?;
@@ -210,21 +253,13 @@ impl<'s, F: FileOps> Writer<'s, F> {
         stamp.files.push(FileStamp { name: TABLE.to_owned(), length, crc: footer.index_crc });
         Ok(())
     }
+}
 
-    fn rows(&self) -> impl Iterator<Item = Result<(sled::IVec, sled::IVec), StoreError>> {
-        self.database.iter().map(|row| row.map_err(|error| self.failed(error)))
-    }
-
-    fn previous(&self, placed: &[u8]) -> Previous {
-        let (place, value) = placed.split_at_checked(PLACE).unwrap_or((&[], placed));
-        let number = |at| u32::from_le_bytes([place[at], place[at + 1], place[at + 2], place[at + 3]]);
-        let now = place.starts_with(&self.generation.to_le_bytes());
-        Previous { value: value.to_vec(), place: now.then(|| Place { file: number(8), line: number(12) }) }
-    }
-
-    fn failed(&self, source: sled::Error) -> StoreError {
-        StoreError::Database { path: self.scratch.0.clone(), source }
-    }
+fn rows(
+    database: &sled::Db,
+    place: &Path,
+) -> impl Iterator<Item = Result<(sled::IVec, sled::IVec), StoreError>> {
+    database.iter().map(|row| row.map_err(|error| StoreError::database(place, error)))
 }
 
 fn row_of(placed: &[u8]) -> &[u8] {
@@ -277,7 +312,7 @@ fn open(directory: &Path) -> Result<sled::Db, StoreError> {
         .cache_capacity(CACHE)
         .flush_every_ms(None)
         .open()
-        .map_err(|source| StoreError::Database { path: directory.to_owned(), source })
+        .map_err(|source| StoreError::database(directory, source))
 }
 
 /// Code tables are no patient data, and the gateway that reads them runs under an account of its own.

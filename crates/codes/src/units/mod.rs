@@ -80,8 +80,8 @@ fn parse(line: &[u8]) -> Result<Option<Row>, String> {
             fields.len()
         ));
     };
-    if code.is_empty() || code.contains(char::is_whitespace) {
-        return Err(format!("column 1: {code:?}, expected a unit's code without blanks"));
+    if code.is_empty() || code.contains(char::is_whitespace) || code.starts_with('#') {
+        return Err(format!("column 1: {code:?}, expected a unit's code without blanks and # before it"));
     }
     Unit::from_ucum(code, expression, Case::Sensitive)
         .map_err(|error| format!("column 2: {expression:?} is no UCUM expression: {}", error.why))?;
