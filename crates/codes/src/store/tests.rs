@@ -328,3 +328,19 @@ fn damage_is_told_and_reorganizing_repairs_either_form() {
         }
     }
 }
+
+#[test]
+fn a_sound_table_that_is_not_the_stamps_is_refused() {
+    let dir = Dir::new();
+    let (store, other) = (Store::new(dir.join("T.db")), Store::new(dir.join("U.db")));
+    make_old(&store);
+    let mut writer = other.create(NO_WAIT).unwrap();
+    put(&mut writer, NEW);
+    writer.commit(terms).unwrap();
+    dir.write("T.db/1/table", dir.read("U.db/1/table"));
+    let error = store.read().unwrap_err();
+    assert!(error.to_string().contains("it is not the table that the stamp is of"), "{error}");
+    // From the managers' database, which is whole.
+    store.reorganize(NO_WAIT).unwrap().commit(terms).unwrap();
+    assert_eq!(whole(dir.path()).unwrap(), rows_of(OLD));
+}

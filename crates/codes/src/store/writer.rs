@@ -216,6 +216,7 @@ impl<F: FileOps> Build<'_, F> {
         drop(database);
         copy_database(files, self.scratch, directory, &mut stamp)?;
         files.sync_directory(directory).map_err(StoreError::file(directory))?;
+        // Before the stamp is renamed: a file system need not keep the order of the two names.
         files.sync_directory(&self.store.directory).map_err(StoreError::file(&self.store.directory))?;
         Ok(stamp)
     }
