@@ -385,3 +385,25 @@ fn rows_print_as_csv_json_and_single_fields() {
     // Nothing found: an empty table in each form, and status 1.
     loincmgr(&dir).args(["-q", "1", "==", "1-8", "--json"]).run().code(1).stdout_is("");
 }
+
+/// With `PG_SOAK`, a table of the size that LOINC has today.
+#[test]
+fn a_large_table_comes_back_whole() {
+    let rows = if std::env::var_os("PG_SOAK").is_some() { 110_000 } else { 5000 };
+    let dir = Dir::new();
+    let text = protogen_testkit::loinc::table(rows);
+    dir.write("L.tab", &text);
+    let output = loincmgr(&dir).args(["-c", "L.tab"]).timeout(std::time::Duration::from_secs(600)).run();
+    output.success().stderr_is(&format!(
+        "loincmgr: {rows} read, {rows} added, 0 replaced, 0 removed, 0 skipped; the table has {rows} rows\n"
+    ));
+    assert!(dump(LOINCMGR, &dir) == text, "the dump is the table");
+    for number in (1..=rows).step_by(rows as usize / 20) {
+        let line = text.lines().nth(number as usize - 1).unwrap();
+        let alias = format!("ALIAS {number}");
+        loincmgr(&dir).args(["-q", "RELAT_NMS", "==", &alias]).run().success().stdout_is(format!("{line}\n"));
+    }
+    let measures = rows.div_ceil(protogen_testkit::loinc::ROWS_OF_A_MEASURE);
+    let found = numbers(&dir, &["-q", "MEASURE", "==", &format!("MEASURE {}", measures - 1)]);
+    assert_eq!(found.split(' ').count(), 20);
+}
