@@ -95,3 +95,13 @@ fn llpdrv_profile() {
     known.sort();
     assert_eq!(keys, known);
 }
+
+#[test]
+fn managers_of_code_tables() {
+    for command in
+        [protogen_loincmgr::command(), protogen_labeventinfomgr::command(), protogen_unitmgr::command()]
+    {
+        let page = top().join(format!("man/man8/{}.8", command.get_name()));
+        agree(&command, &std::fs::read_to_string(page).unwrap());
+    }
+}
