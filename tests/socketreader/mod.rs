@@ -1,8 +1,12 @@
 //! The socketreader program, as an interface engineer uses it.
 
 mod check;
+mod delivery;
 mod documents;
 mod faults;
 mod grammar;
+mod kinds;
+mod lifecycle;
 mod manual;
 mod site;
+mod support;

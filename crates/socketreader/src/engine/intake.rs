@@ -52,6 +52,7 @@ struct InFlight {
 pub(super) struct Intake {
     pub(super) inputs: Vec<Input>,
     clients: HashMap<u32, Client>,
+    most_peers: usize,
     next_id: u32,
     producer: Producer,
     /// Not yet taken by the journal.
@@ -97,10 +98,11 @@ impl Input {
 }
 
 impl Intake {
-    pub(super) fn new(inputs: Vec<Input>, producer: Producer, rejects: Rejects) -> Intake {
+    pub(super) fn new(inputs: Vec<Input>, producer: Producer, rejects: Rejects, most_peers: usize) -> Intake {
         Intake {
             inputs,
             clients: HashMap::new(),
+            most_peers,
             next_id: 0,
             producer,
             queue: VecDeque::new(),
@@ -128,6 +130,13 @@ impl Intake {
                 &here.name,
                 "{peer}: refused, {} connections are open; maxconnections allows more",
                 here.open
+            );
+            return false;
+        }
+        if self.clients.len() >= self.most_peers {
+            log::warning!(
+                &here.name,
+                "{peer}: refused, the limit of open files is reached; raise it (LimitNOFILE= of systemd, ulimit -n)"
             );
             return false;
         }
@@ -411,11 +420,7 @@ impl Sink<'_> {
 
     fn message(&mut self, message: &[u8], offset: u64) {
         let (peer, name) = (self.peer, &self.input.name);
-        if self.input.debug.dump {
-            log::debug!(name, "{peer}: frame at byte {offset}: {}", hex(message));
-        } else {
-            log::debug!(name, "{peer}: received {}", message.escape_ascii());
-        }
+        log::received_or_sent(name, peer, "received", message, self.input.debug.dump);
         let Some(request) = Request::of(message, self.input.manner) else {
             log::error!(name, "{peer}: the frame at byte {offset} is no HL7 message");
             log::prod!(name, "{peer}: not taken: {}", message.escape_ascii());
@@ -467,8 +472,4 @@ impl Sink<'_> {
             self.rejects.keep(name, self.time, &kind.to_string(), offset, bytes);
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x} ")).collect()
 }
