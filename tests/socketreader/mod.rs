@@ -4,6 +4,7 @@ mod check;
 mod delivery;
 mod documents;
 mod faults;
+mod framing;
 mod grammar;
 mod kinds;
 mod lifecycle;
