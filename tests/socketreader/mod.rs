@@ -2,9 +2,14 @@
 
 mod check;
 mod crash;
+mod delivery;
 mod disk;
 mod documents;
 mod faults;
+mod framing;
 mod grammar;
+mod kinds;
+mod lifecycle;
 mod manual;
 mod site;
+mod support;

@@ -4,33 +4,58 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, Error};
 use protogen_journal::Journal;
 use protogen_sys::event_loop::{EventLoop, Signal};
+use protogen_sys::log::Log;
+use protogen_sys::open_files::raise_limit;
 use protogen_sys::sd_notify::Notifier;
 use protogen_sys::services;
 
 use crate::bell::Bell;
 use crate::config::{Config, Kind};
-use crate::engine::{Engine, Parts, bells_of};
+use crate::engine::{Engine, MAX_RECEIVERS, Parts, bells_of};
 use crate::files::Workers;
 use crate::log;
 use crate::rejects::Rejects;
 
-/// Moves messages until SIGTERM or SIGINT.
+/// How many files are open beside the sockets: the journal, the log, directories, those of the loop.
+const FILES: usize = 64;
+/// How many of them each connection of the configuration takes at most.
+const FILES_EACH: usize = 4;
+
+/// Moves messages until SIGTERM or SIGINT. Our own errors name their causes themselves, so the causes are left out of
+/// the chain (`Error::msg`).
 pub fn run(config: Config) -> anyhow::Result<()> {
+    let log = log::start(config.general.logfile.as_deref(), config.general.loglvl).map_err(Error::msg)?;
+    let in_file = config.general.logfile.is_some();
+    let done = serve(config, log);
+    if let Err(error) = &done
+        && in_file
+    {
+        // Whoever started us has it on standard error.
+        log::critical!(log::GENERAL, "{error:#}");
+    }
+    done
+}
+
+fn serve(config: Config, log: Log) -> anyhow::Result<()> {
     let config = Arc::new(config);
     let general = &config.general;
-    let log = log::start(general.logfile.as_deref(), general.loglvl)?;
+    for warning in &config.warnings {
+        log::warning!(log::GENERAL, "{warning}");
+    }
 
     // Whatever can fail because of the site fails before anything is begun.
     let listeners = listen(&config)?;
+    let most_peers = make_room(&config)?;
     let statedir = &general.statedir.path;
     if !statedir.is_dir() {
         let made = DirBuilder::new().mode(0o700).create(statedir);
         made.with_context(|| format!("{}: cannot make the state directory", statedir.display()))?;
     }
-    let (journal, recovery) = Journal::open(&general.statedir.journal(), config.journal_settings())?;
+    let opened = Journal::open(&general.statedir.journal(), config.journal_settings());
+    let (journal, recovery) = opened.map_err(Error::msg)?;
     if recovery.torn > 0 {
         log::warning!(
             log::GENERAL,
@@ -55,19 +80,22 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         .collect();
     let rejects = Rejects::start(statedir)?;
     let mut workers = Workers::default();
+    // Inputs last: nothing is taken in that a later failure would leave behind.
     for (connection, bell) in config.connections.iter().zip(&bells) {
-        match (&connection.kind, bell) {
-            (Kind::FileIn(settings), _) => {
-                let bells = bells_of(&config, &bells, connection);
-                workers.read(&connection.name, settings.clone(), &journal, bells)?;
-            }
-            (Kind::FileOut(settings), Some(bell)) => {
-                workers.write(connection, settings.clone(), &journal, Arc::clone(bell), statedir)?;
-            }
-            _ => {}
+        if let (Kind::FileOut(settings), Some(bell)) = (&connection.kind, bell) {
+            workers.write(connection, settings.clone(), &journal, Arc::clone(bell), statedir)?;
         }
     }
-    let engine = Engine::new(Arc::clone(&config), Parts { events, journal, log, listeners, bells, rejects })?;
+    for connection in &config.connections {
+        if let Kind::FileIn(settings) = &connection.kind {
+            let bells = bells_of(&config, &bells, connection);
+            workers.read(&connection.name, settings.clone(), &journal, bells)?;
+        }
+    }
+    let engine = Engine::new(
+        Arc::clone(&config),
+        Parts { events, journal, log, listeners, bells, rejects, most_peers },
+    )?;
     log::info!(log::GENERAL, "serving {} connections", config.connections.len());
     let notifier = Notifier::from_environment();
     if let Err(error) = notifier.ready() {
@@ -82,13 +110,36 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Asks for as many open files as the connections may need; gives how many peers may be connected at a time, so that
+/// the journal never lacks a file because of them.
+fn make_room(config: &Config) -> anyhow::Result<usize> {
+    let sockets = config.connections.iter().filter_map(|connection| match &connection.kind {
+        Kind::SocketIn(socket) if socket.server => Some(socket.max_connections),
+        _ => None,
+    });
+    let (peers, others) = (sockets.sum::<usize>(), FILES + FILES_EACH * config.connections.len());
+    let outlets =
+        config.connections.iter().filter(|connection| matches!(connection.kind, Kind::SocketOut(_)));
+    let others = others + MAX_RECEIVERS * outlets.count();
+    let limit = raise_limit((peers + others) as u64).context("cannot ask for open files")?;
+    let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(others).max(1);
+    if most < peers {
+        log::warning!(
+            log::GENERAL,
+            "at most {most} peers can be connected, although maxconnections allows {peers}: \
+             the limit of open files is {limit}; raise it (LimitNOFILE= of systemd, ulimit -n)"
+        );
+    }
+    Ok(most)
+}
+
 /// Binds every listening socket.
 fn listen(config: &Config) -> anyhow::Result<Vec<(usize, std::net::TcpListener)>> {
     let mut listeners = Vec::new();
     for (number, connection) in config.connections.iter().enumerate() {
         let Some(socket) = connection.kind.socket().filter(|socket| socket.server) else { continue };
         let bound = socket.place().and_then(|place| services::listen(&place.to_listen()?));
-        let bound = bound.with_context(|| format!("[{}]", connection.name))?;
+        let bound = bound.map_err(Error::msg).with_context(|| format!("[{}]", connection.name))?;
         listeners.extend(bound.into_iter().map(|listener| (number, listener)));
     }
     Ok(listeners)

@@ -64,8 +64,8 @@ pub fn main() -> ExitCode {
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("socketreader: {error:#}");
-            Exit::Usage.into()
+            eprintln!("socketreader: {}", printable(&format_args!("{error:#}")));
+            Exit::TryLater.into()
         }
     }
 }

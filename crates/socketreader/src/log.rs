@@ -26,7 +26,11 @@ pub(crate) fn start(file: Option<&Path>, level: LogLevel) -> Result<Log, LogErro
         .file(file)
         .level(LevelFilter::Warn)
         // Ours are judged by `is_on`; of the libraries, what concerns an operator.
-        .filter(Some("warn,socketreader=trace"))
+        .filter(Some(match level {
+            LogLevel::Critical => "off,socketreader=trace",
+            LogLevel::Error | LogLevel::Warning => "error,socketreader=trace",
+            _ => "warn,socketreader=trace",
+        }))
         .format(Box::new(write))
         .install()
 }
@@ -37,7 +41,10 @@ fn write(out: &mut dyn Write, record: &Record<'_>) -> io::Result<()> {
     match record.target().strip_prefix("socketreader ") {
         Some(connection) => writeln!(out, "{now} - {connection} - {text}"),
         // A library's line.
-        None => writeln!(out, "{now} - {GENERAL} - {} - {text}", record.level()),
+        None => {
+            let level = if record.level() == Level::Warn { "WARNING" } else { record.level().as_str() };
+            writeln!(out, "{now} - {GENERAL} - {level} - {text}")
+        }
     }
 }
 
@@ -66,6 +73,11 @@ pub(crate) fn line(level: LogLevel, connection: &str, text: fmt::Arguments<'_>) 
     ::log::log!(target: &format!("socketreader {connection}"), mapped, "{name} - {text}");
 }
 
+macro_rules! critical {
+    ($connection:expr, $($arg:tt)+) => {
+        $crate::log::line($crate::config::LogLevel::Critical, $connection, format_args!($($arg)+))
+    };
+}
 macro_rules! error {
     ($connection:expr, $($arg:tt)+) => {
         $crate::log::line($crate::config::LogLevel::Error, $connection, format_args!($($arg)+))
@@ -91,4 +103,15 @@ macro_rules! debug {
         $crate::log::line($crate::config::LogLevel::Debug, $connection, format_args!($($arg)+))
     };
 }
-pub(crate) use {debug, error, info, prod, warning};
+pub(crate) use {critical, debug, error, info, prod, warning};
+
+/// Writes a message that came or went, at `debug`: as hexadecimal digits where `dump` says so.
+pub(crate) fn received_or_sent(connection: &str, peer: &str, what: &str, message: &[u8], dump: bool) {
+    if !is_on(LogLevel::Debug) {
+    } else if dump {
+        let digits: String = message.iter().map(|byte| format!(" {byte:02x}")).collect();
+        debug!(connection, "{peer}: {what}, in hexadecimal:{digits}");
+    } else {
+        debug!(connection, "{peer}: {what} {}", message.escape_ascii());
+    }
+}

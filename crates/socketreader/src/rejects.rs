@@ -1,7 +1,7 @@
 //! Bytes that were thrown away, kept for whoever looks for the cause: under `statedir/rejected`, one file a connection.
 //!
-//! A thread writes them, so that no socket waits for the disk. Each entry is a line `TIME offset N, M bytes: WHY`, the bytes and a line
-//! feed. A file that reaches 1 MiB becomes `NAME.old`, in place of an older one: at most 2 MiB a connection.
+//! A thread writes them, so that no socket waits for the disk. Each entry is a line `TIME offset N, M bytes: WHY`, the bytes
+//! and a line feed; where not all are kept, the line is `TIME offset N, M bytes, the first L kept: WHY`. A file that reaches 1 MiB becomes `NAME.old`, in place of an older one: at most 2 MiB a connection.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -43,11 +43,21 @@ impl Rejects {
         Ok(Rejects { sender })
     }
 
-    /// Keeps bytes, if the thread keeps up.
-    pub(crate) fn keep(&self, connection: &Arc<str>, time: SystemTime, why: &str, offset: u64, bytes: &[u8]) {
+    /// Keeps the first of `count` bytes, if the thread keeps up.
+    pub(crate) fn keep(
+        &self,
+        connection: &Arc<str>,
+        time: SystemTime,
+        why: &str,
+        offset: u64,
+        count: u64,
+        bytes: &[u8],
+    ) {
         let time = jiff::Timestamp::try_from(time).unwrap_or_default();
-        let head = format!("{time:.3} offset {offset}, {} bytes: {why}\n", bytes.len());
         let bytes = bytes[..bytes.len().min(MAX_ENTRY)].to_vec();
+        let kept = bytes.len();
+        let kept = if kept as u64 == count { String::new() } else { format!(", the first {kept} kept") };
+        let head = format!("{time:.3} offset {offset}, {count} bytes{kept}: {why}\n");
         // A full queue: the log says what happened, only the bytes are missing.
         let _ = self.sender.try_send(Entry { connection: Arc::clone(connection), head, bytes });
     }

@@ -1,6 +1,7 @@
 //! Everything that touches the operating system, for the programs of this workspace.
 //!
-//! - running: [`event_loop`], [`connection`], [`daemon`], [`pid_file`], [`sd_notify`], [`exit`], [`log`], [`child`]
+//! - running: [`event_loop`], [`connection`], [`daemon`], [`pid_file`], [`sd_notify`], [`exit`], [`log`], [`child`],
+//!   [`open_files`]
 //! - lines: [`tty`], [`unix_socket`]
 //! - files: [`files`], [`access`], [`durable`], [`spool`], [`lock`]
 //! - the site: [`site`], [`services`], [`hl7hosts`], [`mail`]
@@ -20,6 +21,7 @@ pub mod hl7hosts;
 pub mod lock;
 pub mod log;
 pub mod mail;
+pub mod open_files;
 pub mod pid_file;
 pub mod sd_notify;
 pub mod services;

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use memchr::memchr2;
+use memchr::{memchr2, memmem};
 use protogen_core::hl7::{Acknowledgment, Message, Mode, Outcome, is_acknowledgment, reject_unreadable};
 use protogen_core::llp::mllp::{self, Settings};
 
@@ -33,23 +33,29 @@ pub(super) enum Request {
 }
 
 impl Request {
-    /// What is needed to answer `message`; `None` where it has no MSH that can be read.
-    pub(super) fn of(message: &[u8], manner: Manner) -> Option<Request> {
+    /// What is needed to answer `message`, which came in a frame of `settings`.
+    ///
+    /// # Errors
+    /// Why it cannot be answered: no MSH that can be read, or one that no frame could repeat.
+    pub(super) fn of(message: &[u8], manner: Manner, settings: &Settings) -> Result<Request, &'static str> {
         match manner {
-            Manner::Silent => Some(Request::Silent(message.to_vec())),
-            Manner::Mllp => Some(Request::Mllp),
+            Manner::Silent => Ok(Request::Silent(message.to_vec())),
+            Manner::Mllp => Ok(Request::Mllp),
             Manner::Hl7 => {
                 let header = first_segment(message);
-                let parsed = Message::parse(header).ok()?;
+                let parsed = Message::parse(header).map_err(|_| "is no HL7 message")?;
+                if [&settings.sob, &settings.eod].iter().any(|bytes| memmem::find(header, bytes).is_some()) {
+                    return Err("has a delimiter of frames in its MSH segment");
+                }
                 // An acknowledgment is not acknowledged.
                 if matches!(parsed.header(9).component(1).raw(), b"ACK" | b"MCF")
                     && Message::parse(message).is_ok_and(|whole| is_acknowledgment(&whole))
                 {
-                    return Some(Request::Silent(message.to_vec()));
+                    return Ok(Request::Silent(message.to_vec()));
                 }
                 let hears_no = Mode::of(&parsed).due(Outcome::Rejected).is_some();
                 let kept = (!hears_no).then(|| message.to_vec());
-                Some(Request::Hl7 { header: header.to_vec(), kept })
+                Ok(Request::Hl7 { header: header.to_vec(), kept })
             }
         }
     }

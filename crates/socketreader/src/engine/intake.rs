@@ -52,6 +52,7 @@ struct InFlight {
 pub(super) struct Intake {
     pub(super) inputs: Vec<Input>,
     clients: HashMap<u32, Client>,
+    most_peers: usize,
     next_id: u32,
     producer: Producer,
     /// Not yet taken by the journal.
@@ -97,10 +98,11 @@ impl Input {
 }
 
 impl Intake {
-    pub(super) fn new(inputs: Vec<Input>, producer: Producer, rejects: Rejects) -> Intake {
+    pub(super) fn new(inputs: Vec<Input>, producer: Producer, rejects: Rejects, most_peers: usize) -> Intake {
         Intake {
             inputs,
             clients: HashMap::new(),
+            most_peers,
             next_id: 0,
             producer,
             queue: VecDeque::new(),
@@ -128,6 +130,13 @@ impl Intake {
                 &here.name,
                 "{peer}: refused, {} connections are open; maxconnections allows more",
                 here.open
+            );
+            return false;
+        }
+        if self.clients.len() >= self.most_peers {
+            log::warning!(
+                &here.name,
+                "{peer}: refused, the limit of open files is reached; raise it (LimitNOFILE= of systemd, ulimit -n)"
             );
             return false;
         }
@@ -411,19 +420,10 @@ impl Sink<'_> {
 
     fn message(&mut self, message: &[u8], offset: u64) {
         let (peer, name) = (self.peer, &self.input.name);
-        if self.input.debug.dump {
-            log::debug!(name, "{peer}: frame at byte {offset}: {}", hex(message));
-        } else {
-            log::debug!(name, "{peer}: received {}", message.escape_ascii());
-        }
-        let Some(request) = Request::of(message, self.input.manner) else {
-            log::error!(name, "{peer}: the frame at byte {offset} is no HL7 message");
-            log::prod!(name, "{peer}: not taken: {}", message.escape_ascii());
-            self.rejects.keep(name, self.time, "no HL7 message", offset, message);
-            if let Some(answer) = self.answers.unreadable(message, &self.input.socket.mllp, self.time) {
-                self.slots.expect(Some(answer));
-            }
-            return;
+        log::received_or_sent(name, peer, "received", message, self.input.debug.dump);
+        let request = match Request::of(message, self.input.manner, &self.input.socket.mllp) {
+            Ok(request) => request,
+            Err(why) => return self.unreadable(message, offset, why),
         };
         let slot = self.slots.expect(None);
         let stored = Message { connection: Arc::clone(name), time: self.time, bytes: message.to_vec() };
@@ -432,24 +432,31 @@ impl Sink<'_> {
         self.in_flight.push_back(InFlight { client: self.id, slot, input: self.index, request });
     }
 
+    fn unreadable(&mut self, message: &[u8], offset: u64, why: &str) {
+        let (peer, name) = (self.peer, &self.input.name);
+        log::error!(name, "{peer}: the frame at byte {offset} {why}");
+        log::prod!(name, "{peer}: not taken: {}", message.escape_ascii());
+        self.rejects.keep(name, self.time, why, offset, message.len() as u64, message);
+        if let Some(answer) = self.answers.unreadable(message, &self.input.socket.mllp, self.time) {
+            self.slots.expect(Some(answer));
+        }
+    }
+
     fn dropped(&mut self, dropped: &Dropped<'_>) {
         let Dropped { kind, offset, count, bytes, .. } = *dropped;
         self.framing_error(kind, offset, count, bytes);
-        if kind != NoteKind::TooLong {
-            return;
-        }
         let settings = &self.input.socket.mllp;
+        let request = match (kind, self.input.manner) {
+            (NoteKind::TooLong, Manner::Hl7) => {
+                Request::Hl7 { header: first_segment(bytes).to_vec(), kept: None }
+            }
+            (NoteKind::TooLong | NoteKind::Utf16, Manner::Mllp) => Request::Mllp,
+            _ => return,
+        };
         let text = format!("longer than {} bytes, which maxsize allows", settings.max_message);
         // A message that is too long will be too long again: an error of content.
-        let request = match self.input.manner {
-            Manner::Hl7 => Some(Request::Hl7 { header: first_segment(bytes).to_vec(), kept: None }),
-            Manner::Mllp => Some(Request::Mllp),
-            Manner::Silent => None,
-        };
-        if let Some(request) = request {
-            let answer = self.answers.negative(&request, Outcome::Rejected, &text, settings, self.time);
-            self.slots.expect(Some(answer));
-        }
+        let answer = self.answers.negative(&request, Outcome::Error, &text, settings, self.time);
+        self.slots.expect(Some(answer));
     }
 
     /// Framing errors are counted, logged, and what was thrown away is kept.
@@ -464,11 +471,7 @@ impl Sink<'_> {
             self.input.framing_errors
         );
         if !bytes.is_empty() {
-            self.rejects.keep(name, self.time, &kind.to_string(), offset, bytes);
+            self.rejects.keep(name, self.time, &kind.to_string(), offset, count, bytes);
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x} ")).collect()
 }

@@ -6,6 +6,7 @@ mod dial;
 mod intake;
 mod judge;
 mod outlet;
+mod receivers;
 mod token;
 mod wire;
 
@@ -28,6 +29,7 @@ use crate::rejects::Rejects;
 use dial::{Dialled, Dialler};
 use intake::{Input, Intake};
 use outlet::{Outlet, Want};
+pub(crate) use receivers::MAX_RECEIVERS;
 use token::Owner;
 
 /// How long the end may take: what is in flight is finished, the rest is in the journal.
@@ -81,6 +83,8 @@ pub(crate) struct Parts {
     /// The bell of each outgoing connection, by the connection's number.
     pub(crate) bells: Vec<Option<Arc<Bell>>>,
     pub(crate) rejects: Rejects,
+    /// How many peers that bring messages may be connected at a time, whatever each connection allows.
+    pub(crate) most_peers: usize,
 }
 
 /// The bells of the outgoing connections on the queue of this one.
@@ -91,7 +95,7 @@ pub(crate) fn bells_of(config: &Config, bells: &[Option<Arc<Bell>>], input: &Con
 
 impl Engine {
     pub(crate) fn new(config: Arc<Config>, parts: Parts) -> io::Result<Engine> {
-        let Parts { events, journal, log, listeners, bells, rejects } = parts;
+        let Parts { events, journal, log, listeners, bells, rejects, most_peers } = parts;
         let waker = events.waker();
         let notify = |waker: Arc<_>| move || drop(protogen_sys::event_loop::Waker::wake(&waker));
         let producer = Arc::new(journal.producer(notify(Arc::clone(&waker))));
@@ -111,7 +115,7 @@ impl Engine {
                 Kind::FileIn(_) | Kind::FileOut(_) => Role::File,
             });
         }
-        let intake = Intake::new(inputs, journal.producer(notify(Arc::clone(&waker))), rejects);
+        let intake = Intake::new(inputs, journal.producer(notify(Arc::clone(&waker))), rejects, most_peers);
         let mut engine = Engine {
             redial: vec![Backoff::default(); config.connections.len()],
             config,
@@ -293,13 +297,13 @@ impl Engine {
         });
         match (self.roles[connection], stream) {
             (Role::Input(input), Ok((stream, peer))) => {
-                self.redial[connection].reset();
-                self.intake.open(
-                    input,
-                    mio::net::TcpStream::from_std(stream),
-                    peer.to_string(),
-                    &self.events,
-                );
+                let stream = mio::net::TcpStream::from_std(stream);
+                if self.intake.open(input, stream, peer.to_string(), &self.events) {
+                    self.redial[connection].reset();
+                } else {
+                    let pause = self.redial[connection].pause();
+                    self.events.set_timer(Owner::Dial(connection).token(), now + pause);
+                }
             }
             (Role::Input(_), Err(error)) => {
                 let pause = self.redial[connection].pause();
@@ -308,7 +312,7 @@ impl Engine {
             }
             (Role::Outlet(number), Ok((stream, peer))) => {
                 self.outlets[number].dialling = false;
-                self.outlets[number].open(mio::net::TcpStream::from_std(stream), peer.to_string());
+                self.outlets[number].open(mio::net::TcpStream::from_std(stream), &peer.to_string());
                 self.advance(number, now);
             }
             (Role::Outlet(number), Err(error)) => {
@@ -352,7 +356,7 @@ impl Engine {
                 self.intake.open(input, stream, peer.to_string(), &self.events);
             }
             Role::Outlet(number) => {
-                self.outlets[number].open(stream, peer.to_string());
+                self.outlets[number].open(stream, &peer.to_string());
                 self.advance(number, now);
             }
             Role::File => {}

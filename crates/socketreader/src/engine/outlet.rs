@@ -1,17 +1,17 @@
 //! An outgoing socket: one message at a time, in order, until its receiver has it.
 
-use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
-use protogen_core::llp::mllp::{Decoder, Item, encode};
+use protogen_core::llp::mllp::{Decoder, Item, encode_unchanged};
 use protogen_journal::{Delivery, Outcome, Producer, Stored};
 use protogen_sys::event_loop::{Drained, EventLoop, drain};
 
 use super::judge::{Expected, Judge, Match, Refusal, Verdict, expected};
+use super::receivers::{MAX_RECEIVERS, Receivers};
 use super::token::Owner;
 use super::wire::Wire;
 use crate::backoff::Backoff;
@@ -21,15 +21,13 @@ use crate::log;
 
 /// How much is read from a receiver in one turn, in bytes.
 const TURN: usize = 256 << 10;
-/// The most receivers of a server that wait to be served.
-const MAX_RECEIVERS: usize = 64;
 
 /// The message that is being delivered.
 struct Current {
     stored: Stored,
     expected: Expected,
-    /// It is on the wire, or was written there.
-    sent: bool,
+    /// It is on the wire, or was written there: when its receiver has been silent too long.
+    sent: Option<Instant>,
     /// How often it was refused.
     tries: u32,
 }
@@ -48,13 +46,13 @@ pub(super) struct Outlet {
     pub(super) socket: Socket,
     use_hl7: bool,
     slow: Option<u32>,
+    dump: bool,
     feed: Feed,
     producer: Arc<Producer>,
     judge: Judge,
     current: Option<Current>,
     line: Option<Line>,
-    /// Receivers that connected while another one is served, the longest connected first.
-    receivers: VecDeque<(TcpStream, String)>,
+    receivers: Receivers,
     /// A connection is being made.
     pub(super) dialling: bool,
     redial: Backoff,
@@ -81,6 +79,8 @@ struct Line {
 const RETRIES: u32 = 3;
 /// After so many dead letters in a row the queue is held: a receiver whose database is down must not empty it.
 const BREAKER: u32 = 3;
+/// The pause before the journal is offered a record that it did not take.
+const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
 impl Outlet {
     pub(super) fn new(
@@ -96,12 +96,13 @@ impl Outlet {
             socket: socket.clone(),
             use_hl7: connection.use_hl7,
             slow: connection.debug.slow,
+            dump: connection.debug.dump,
             feed,
             producer,
             judge: Judge::new(Match::Present),
             current: None,
             line: None,
-            receivers: VecDeque::new(),
+            receivers: Receivers::default(),
             dialling: false,
             redial: Backoff::default(),
             next_dial: Duration::ZERO,
@@ -122,14 +123,12 @@ impl Outlet {
     }
 
     /// A receiver has connected, or was connected to.
-    pub(super) fn open(&mut self, stream: TcpStream, peer: String) {
-        if self.receivers.len() >= MAX_RECEIVERS {
-            return log::warning!(&self.name, "{peer}: refused, {MAX_RECEIVERS} receivers wait");
-        }
-        if self.line.is_some() {
+    pub(super) fn open(&mut self, stream: TcpStream, peer: &str) {
+        if !self.receivers.add(stream, peer.to_owned()) {
+            log::warning!(&self.name, "{peer}: refused, {MAX_RECEIVERS} receivers wait");
+        } else if self.line.is_some() {
             log::info!(&self.name, "{peer}: connected, waits until the one before is gone");
         }
-        self.receivers.push_back((stream, peer));
     }
 
     /// An attempt to connect has failed.
@@ -167,11 +166,11 @@ impl Outlet {
     fn begin(&self, stored: Stored) -> Current {
         let expected = expected(&stored.bytes, self.use_hl7, self.socket.use_ack);
         let tries = stored.tries;
-        Current { stored, expected, sent: false, tries }
+        Current { stored, expected, sent: None, tries }
     }
 
     fn take_line(&mut self, events: &EventLoop) -> bool {
-        while let Some((stream, peer)) = self.receivers.pop_front() {
+        while let Some((stream, peer)) = self.receivers.next() {
             match Wire::new(stream, Owner::Outlet(self.number).token(), self.slow, events) {
                 Ok(wire) => {
                     log::info!(&self.name, "{peer}: connected");
@@ -188,18 +187,24 @@ impl Outlet {
     /// Sends the current message if it was not sent; true if it is settled thereby.
     fn send(&mut self, events: &mut EventLoop, now: Instant) -> io::Result<bool> {
         let (Some(current), Some(line)) = (&mut self.current, &mut self.line) else { return Ok(false) };
-        if !current.sent {
-            if let Err(error) = encode(&current.stored.bytes, &self.socket.mllp, &mut line.wire.out) {
+        if current.sent.is_none() {
+            if let Err(error) = encode_unchanged(&current.stored.bytes, &self.socket.mllp, &mut line.wire.out)
+            {
                 let note = format!("cannot be framed: {error}");
+                log::error!(&self.name, "message {}: {note}", current.stored.sequence);
+                log::prod!(&self.name, "not delivered: {}", current.stored.bytes.escape_ascii());
                 self.settle(Outcome::Dead, note.into_bytes());
                 return Ok(true);
             }
-            current.sent = true;
-            log::debug!(&self.name, "{}: sent {}", line.peer, current.stored.bytes.escape_ascii());
-            let due = now + self.socket.timeout;
-            events.set_timer(Owner::OutletTimer(self.number).token(), due);
+            current.sent = Some(now + self.socket.timeout);
+            log::received_or_sent(&self.name, &line.peer, "sent", &current.stored.bytes, self.dump);
         }
+        let backlog = line.wire.backlog();
         let written = line.wire.flush(events, now)?;
+        if line.wire.backlog() < backlog {
+            // A receiver that still takes bytes is slow, not silent.
+            current.sent = Some(now + self.socket.timeout);
+        }
         if written && current.expected == Expected::Nothing {
             self.settle(Outcome::Delivered, Vec::new());
             return Ok(true);
@@ -238,9 +243,8 @@ impl Outlet {
     }
 
     fn answered(&mut self, answer: Answer, now: Instant) {
-        let Some(current) = self.current.as_ref().filter(|current| current.sent) else {
-            return log::info!(&self.name, "an answer that nothing waits for is ignored");
-        };
+        let waits = |current: &&Current| current.sent.is_some() && current.expected != Expected::Nothing;
+        let Some(current) = self.current.as_ref().filter(waits) else { return self.unasked(&answer) };
         let (verdict, note) = match (answer, &current.expected) {
             (Answer::Commit(true), _) => (Verdict::Accepted, b"ACK".to_vec()),
             (Answer::Commit(false), _) => (Verdict::Refused(Refusal::Nak), b"NAK".to_vec()),
@@ -263,17 +267,44 @@ impl Outlet {
                 self.settle(Outcome::Delivered, note);
             }
             Verdict::Refused(refusal) => self.refused(refusal, note, now),
-            Verdict::Late(code) => log::info!(&self.name, "a later {code} for a message delivered before"),
+            Verdict::Late(code) => self.late(code),
             Verdict::Foreign(why) => {
                 log::error!(&self.name, "{why}: not credited, the right answer is awaited");
             }
         }
     }
 
+    /// An answer came while no message waits for one.
+    fn unasked(&self, answer: &Answer) {
+        let message = match answer {
+            Answer::Frame(bytes) => protogen_core::hl7::Message::parse(bytes).ok(),
+            Answer::Commit(_) => None,
+        };
+        match (answer, message.as_ref().and_then(protogen_core::hl7::AckCode::of)) {
+            (Answer::Commit(false), _) => {
+                log::error!(&self.name, "a NAK that nothing waits for: a message may be refused");
+            }
+            (_, Some(code)) => self.late(code),
+            _ => log::info!(&self.name, "an answer that nothing waits for is ignored"),
+        }
+    }
+
+    /// A further answer, for a message that was settled before.
+    fn late(&self, code: protogen_core::hl7::AckCode) {
+        if code.is_positive() {
+            log::info!(&self.name, "a later {code} for a message delivered before");
+        } else {
+            log::error!(
+                &self.name,
+                "a later {code} for a message delivered before: its receiver did not take it"
+            );
+        }
+    }
+
     fn refused(&mut self, refusal: Refusal, note: Vec<u8>, now: Instant) {
         let Some(current) = &mut self.current else { return };
         current.tries += 1;
-        current.sent = false;
+        current.sent = None;
         let (sequence, tries) = (current.stored.sequence, current.tries);
         log::error!(&self.name, "message {sequence} was answered {refusal}, attempt {tries}");
         log::prod!(&self.name, "answered {refusal}: {}", current.stored.bytes.escape_ascii());
@@ -308,7 +339,8 @@ impl Outlet {
             self.line.iter_mut().for_each(|line| line.was_of_use = true);
             log::info!(&self.name, "message {sequence} delivered");
         } else {
-            log::error!(&self.name, "message {sequence} is a dead letter: {}", note.escape_ascii());
+            log::error!(&self.name, "message {sequence} is a dead letter, kept in the journal");
+            log::prod!(&self.name, "its answer was {}", note.escape_ascii());
         }
         self.record(sequence, outcome, note);
     }
@@ -333,7 +365,7 @@ impl Outlet {
     pub(super) fn time_out(&mut self, events: &mut EventLoop, now: Instant) {
         if self.pause.is_some_and(|due| due <= now) {
             self.pause = None;
-        } else if self.current.as_ref().is_some_and(|current| current.sent) {
+        } else if self.silent_at().is_some_and(|due| due <= now) {
             // A late answer must not be credited to the next message.
             let seconds = self.socket.timeout.as_secs_f64();
             self.hang_up(events, &format!("no answer within {seconds} s"));
@@ -345,8 +377,8 @@ impl Outlet {
         if let Some(line) = self.line.take() {
             // A receiver that only closes is not called again at once.
             self.next_dial = if line.was_of_use { Duration::ZERO } else { self.redial.pause() };
-            if let Some(current) = self.current.as_mut().filter(|current| current.sent) {
-                current.sent = false;
+            if let Some(current) = self.current.as_mut().filter(|current| current.sent.is_some()) {
+                current.sent = None;
                 log::error!(
                     &self.name,
                     "{}: {why}; message {} is sent again",
@@ -361,16 +393,15 @@ impl Outlet {
         }
     }
 
+    /// When the receiver has been silent too long.
+    fn silent_at(&self) -> Option<Instant> {
+        self.current.as_ref().and_then(|current| current.sent)
+    }
+
     fn set_timers(&self, events: &mut EventLoop, now: Instant) {
-        let timer = Owner::OutletTimer(self.number).token();
-        let waits = self.current.as_ref().is_some_and(|current| current.sent);
-        if let Some(due) = self.pause {
-            events.set_timer(timer, due);
-        } else if self.unrecorded.is_some() {
-            events.set_timer(timer, now + Duration::from_secs(1));
-        } else if !waits {
-            events.update_timer(timer, None);
-        }
+        let again = self.unrecorded.as_ref().map(|_| now + RECORD_AGAIN);
+        let due = [self.pause, self.silent_at(), again].into_iter().flatten().min();
+        events.update_timer(Owner::OutletTimer(self.number).token(), due);
         let slow = self.line.as_ref().and_then(|line| line.wire.poll_timeout());
         events.update_timer(Owner::Outlet(self.number).token(), slow);
     }
@@ -382,8 +413,7 @@ impl Outlet {
 
     /// Whether no answer is awaited.
     pub(super) fn is_idle(&self) -> bool {
-        self.unrecorded.is_none()
-            && !(self.line.is_some() && self.current.as_ref().is_some_and(|current| current.sent))
+        self.unrecorded.is_none() && !(self.line.is_some() && self.silent_at().is_some())
     }
 }
 

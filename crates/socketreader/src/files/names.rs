@@ -41,11 +41,12 @@ impl Names {
     ) -> io::Result<Names> {
         let directory = statedir.join("names");
         if !directory.is_dir() {
-            DirBuilder::new().mode(0o700).create(&directory)?;
+            DirBuilder::new().mode(0o700).create(&directory).map_err(|error| named(&directory, &error))?;
         }
         let path = directory.join(file_name(connection));
         let mark =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let mark = mark.map_err(|error| named(&path, &error))?;
         let mut text = [0; 32];
         let length = mark.read_at(&mut text, 0)?;
         let last = std::str::from_utf8(&text[..length]).ok().and_then(read_mark);
@@ -89,6 +90,10 @@ impl Names {
         let Some((time, count)) = self.last else { return Ok(()) };
         self.mark.write_all_at(format!("{} {count:05}\n", time.strftime(FORM)).as_bytes(), 0)
     }
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 fn read_mark(text: &str) -> Option<(DateTime, u32)> {

@@ -90,7 +90,7 @@ pub struct Dropped<'a> {
     pub offset: u64,
     /// How many there were.
     pub count: u64,
-    /// The first of them; for a frame that is too long, all that was collected, for an AR to its sender.
+    /// The first of them; for a frame that is too long, all that was collected, for an answer to its sender.
     pub bytes: &'a [u8],
 }
 

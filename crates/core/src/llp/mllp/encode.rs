@@ -15,6 +15,19 @@ use crate::llp::SendError;
 /// [`SendError::Empty`], [`SendError::TooLong`], or [`SendError::Forbidden`] with the delimiter's place; `out` is then
 /// as it was.
 pub fn encode(message: &[u8], settings: &Settings, out: &mut Vec<u8>) -> Result<(), SendError> {
+    let end: &[u8] = if message.last() == Some(&CR) { b"" } else { &[CR] };
+    wrap(message, end, settings, out)
+}
+
+/// As [`encode`], without a CR of its own: for a router, whose messages leave as they came, and for data that is not HL7.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_unchanged(message: &[u8], settings: &Settings, out: &mut Vec<u8>) -> Result<(), SendError> {
+    wrap(message, b"", settings, out)
+}
+
+fn wrap(message: &[u8], segment_end: &[u8], settings: &Settings, out: &mut Vec<u8>) -> Result<(), SendError> {
     if message.is_empty() {
         return Err(SendError::Empty);
     }
@@ -26,12 +39,10 @@ pub fn encode(message: &[u8], settings: &Settings, out: &mut Vec<u8>) -> Result<
         return Err(SendError::Forbidden { offset, byte: message[offset] });
     }
     let start = out.len();
-    out.reserve(message.len() + sob.len() + eod.len() + settings.eob.len() + 1);
+    out.reserve(message.len() + segment_end.len() + sob.len() + eod.len() + settings.eob.len());
     out.extend_from_slice(sob);
     out.extend_from_slice(message);
-    if message.last() != Some(&CR) {
-        out.push(CR);
-    }
+    out.extend_from_slice(segment_end);
     let end = out.len();
     out.extend_from_slice(eod);
     // A delimiter of several bytes may also begin with the message's last bytes and end with its own first ones.

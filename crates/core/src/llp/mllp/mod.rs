@@ -12,7 +12,7 @@ mod tests;
 mod verdict;
 
 pub use decode::{Decoder, Dropped, Frame, Item};
-pub use encode::encode;
+pub use encode::{encode, encode_unchanged};
 pub use settings::Settings;
 pub use station::Station;
 pub(in crate::llp) use station::report;

@@ -130,6 +130,17 @@ fn one_two_and_three_frames() {
 }
 
 #[test]
+fn a_message_that_is_to_stay_as_it_is_gets_no_carriage_return() {
+    for message in [b"A\rB".as_slice(), b"A\rB\r", b"\n", b"\xFC"] {
+        let mut out = Vec::new();
+        encode_unchanged(message, &Settings::default(), &mut out).unwrap();
+        assert_eq!(out, cat(&[b"\x0b", message, b"\x1c\r"]));
+        assert_eq!(tolerant(&out), [whole(message)]);
+    }
+    assert_eq!(encode_unchanged(b"", &Settings::default(), &mut Vec::new()), Err(SendError::Empty));
+}
+
+#[test]
 fn the_encoder_emits_exactly_the_frame() {
     assert_eq!(frame(b"MSH|\r"), b"\x0bMSH|\r\x1c\r");
     assert_eq!(frame(b"MSH|"), b"\x0bMSH|\r\x1c\r", "the last CR is added only where it is missing");
