@@ -147,7 +147,8 @@ impl Writer {
                 }
             }
         }
-        sync_directory(&RealFiles, &self.settings.dir.join("."))
+        // Any name in it stands for the directory.
+        sync_directory(&RealFiles, &self.settings.dir.join("any"))
     }
 
     fn stage(&self, name: &OsString, message: &[u8]) -> Result<Staged<'static, RealFiles>, DurableError> {
