@@ -11,5 +11,6 @@ mod grammar;
 mod kinds;
 mod lifecycle;
 mod manual;
+mod repair;
 mod site;
 mod support;
