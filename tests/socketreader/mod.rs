@@ -4,6 +4,8 @@ mod check;
 mod delivery;
 mod documents;
 mod faults;
+mod files;
+mod files_out;
 mod framing;
 mod grammar;
 mod kinds;
