@@ -10,6 +10,7 @@ mod framing;
 mod grammar;
 mod kinds;
 mod lifecycle;
+mod log;
 mod manual;
 mod site;
 mod support;

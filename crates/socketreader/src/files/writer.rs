@@ -168,7 +168,8 @@ impl Writer {
     fn record(&mut self) {
         for Item { stored, placed } in self.group.drain(..) {
             let file = placed.unwrap_or_default();
-            log::info!(&self.name, "message {} written as {}", stored.sequence, file.display());
+            let named = log::Named(&stored.bytes);
+            log::info!(&self.name, "message {} written as {}: {named}", stored.sequence, file.display());
             let note = file.into_encoded_bytes();
             let output = Arc::clone(&self.name);
             let delivery = Delivery { sequence: stored.sequence, output, outcome: Outcome::Delivered, note };
