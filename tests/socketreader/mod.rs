@@ -8,6 +8,7 @@ mod files;
 mod files_out;
 mod framing;
 mod grammar;
+mod interop;
 mod kinds;
 mod lifecycle;
 mod log;
