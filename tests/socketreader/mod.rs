@@ -1,6 +1,7 @@
 //! The socketreader program, as an interface engineer uses it.
 
 mod check;
+mod crowd;
 mod delivery;
 mod documents;
 mod faults;

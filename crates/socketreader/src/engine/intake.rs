@@ -128,7 +128,7 @@ impl Intake {
         if here.open >= here.socket.max_connections {
             log::warning!(
                 &here.name,
-                "{peer}: refused, {} connections are open; maxconnections allows more",
+                "{peer}: refused, {} connections are open, and maxconnections allows no more",
                 here.open
             );
             return false;
