@@ -2,14 +2,19 @@
 
 mod check;
 mod crash;
+mod crowd;
 mod delivery;
 mod disk;
 mod documents;
 mod faults;
+mod files;
+mod files_out;
 mod framing;
 mod grammar;
+mod interop;
 mod kinds;
 mod lifecycle;
+mod log;
 mod manual;
 mod repair;
 mod site;

@@ -44,8 +44,7 @@ impl Setup {
 
     /// Options of `[general]`.
     pub fn general(mut self, options: &str) -> Setup {
-        self.general.push_str(options);
-        self.general.push('\n');
+        self.general = merged(&self.general, options);
         self
     }
 
@@ -90,7 +89,7 @@ impl Setup {
     }
 
     fn section(mut self, name: &str, kind: &str, options: &str) -> Setup {
-        self.sections.push((name.to_owned(), format!("{kind}queuename = q\n{options}\n")));
+        self.sections.push((name.to_owned(), merged(&format!("queuename = q\n{kind}"), options)));
         self
     }
 
@@ -118,6 +117,13 @@ impl Setup {
     pub fn start_with(self, command: &TestCommand) -> Router {
         Router { daemon: Daemon::start(command), command: command.clone(), dir: self.dir, ports: self.ports }
     }
+}
+
+/// Options, one a line, where those of `more` take the place of others of the same name.
+fn merged(options: &str, more: &str) -> String {
+    let name = |line: &str| line.split('=').next().unwrap().trim().to_owned();
+    let kept = options.lines().filter(|line| !more.lines().any(|other| name(other) == name(line)));
+    kept.chain(more.lines()).flat_map(|line| [line, "\n"]).collect()
 }
 
 /// A running socketreader.

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use ::log::{Level, LevelFilter, Record};
+use memchr::memchr2;
+use protogen_core::hl7::Message;
 use protogen_sys::log::{Log, LogError, Setup, printable};
 
 use crate::config::LogLevel;
@@ -113,5 +115,31 @@ pub(crate) fn received_or_sent(connection: &str, peer: &str, what: &str, message
         debug!(connection, "{peer}: {what}, in hexadecimal:{digits}");
     } else {
         debug!(connection, "{peer}: {what} {}", message.escape_ascii());
+    }
+}
+
+/// A message as lines above `debug` name it: its type, its control id and its size.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Named<'a>(pub(crate) &'a [u8]);
+
+/// The most bytes of a field that are shown.
+const MAX_SHOWN: usize = 40;
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let header = memchr2(b'\r', b'\n', self.0).map_or(self.0, |end| &self.0[..end]);
+        if let Ok(header) = Message::parse(header) {
+            let fields = [header.header(9).raw(), header.control_id()];
+            let shown = fields.iter().filter(|field| !field.is_empty()).map(|field| {
+                let (cut, dots) =
+                    if field.len() > MAX_SHOWN { (MAX_SHOWN, "...") } else { (field.len(), "") };
+                format!("{}{dots}", field[..cut].escape_ascii())
+            });
+            let shown: Vec<String> = shown.collect();
+            if !shown.is_empty() {
+                write!(f, "{}, ", shown.join(" "))?;
+            }
+        }
+        write!(f, "{} bytes", self.0.len())
     }
 }

@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, FallocateFlags, RenameFlags, fallocate, renameat2};
+use nix::fcntl::{AT_FDCWD, FallocateFlags, OFlag, RenameFlags, fallocate, renameat2};
 
 /// The operations whose order decides what a power cut leaves.
 ///
@@ -207,11 +207,51 @@ pub fn directory_of(path: &Path) -> &Path {
 /// # Errors
 /// What the system says, or `FileTooLarge` beyond `limit` bytes.
 pub fn read_bounded(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    read_file(&File::open(path)?, limit)
+}
+
+/// As [`read_bounded`], for a file in a directory that others write to: a symbolic link is not followed, and a FIFO not waited
+/// for.
+///
+/// # Errors
+/// As [`read_bounded`]; `InvalidInput` for what is no regular file.
+pub fn read_bounded_plain(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no regular file"));
+    }
+    read_file(&file, limit)
+}
+
+fn read_file(file: &File, limit: usize) -> io::Result<Vec<u8>> {
     use std::io::Read;
     let mut bytes = Vec::new();
-    File::open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > limit {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {limit} bytes")));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::os::unix::fs::symlink;
+
+    use protogen_testkit::Dir;
+
+    use super::*;
+
+    #[test]
+    fn only_a_plain_file_is_read_from_a_directory_of_others() {
+        let dir = Dir::new();
+        let path = dir.write("file", "text");
+        assert_eq!(read_bounded_plain(&path, 4).unwrap(), b"text");
+        assert_eq!(read_bounded_plain(&path, 3).unwrap_err().kind(), ErrorKind::FileTooLarge);
+        symlink(&path, dir.join("link")).unwrap();
+        assert!(read_bounded_plain(&dir.join("link"), 9).is_err());
+        nix::unistd::mkfifo(&dir.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(read_bounded_plain(&dir.join("fifo"), 9).unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
 }

@@ -18,3 +18,5 @@ pub mod tmpfs;
 pub use command::{Output, TestCommand};
 pub use daemon::Daemon;
 pub use dir::Dir;
+/// A test that opens many connections asks for them; see there.
+pub use protogen_sys::open_files::raise_limit as raise_open_files;

@@ -128,7 +128,7 @@ impl Intake {
         if here.open >= here.socket.max_connections {
             log::warning!(
                 &here.name,
-                "{peer}: refused, {} connections are open; maxconnections allows more",
+                "{peer}: refused, {} connections are open, and maxconnections allows no more",
                 here.open
             );
             return false;
@@ -317,13 +317,10 @@ impl Intake {
             let answer = match result {
                 Completion::Stored { .. } => {
                     input.stored = true;
-                    match input.debug {
-                        Debug { noack: true, .. } => Vec::new(),
-                        Debug { nack: true, .. } => {
-                            let text = "rejected, as debug says";
-                            self.answers.negative(&request, Outcome::Rejected, text, settings, time)
-                        }
-                        _ => self.answers.positive(&request, settings, time),
+                    if input.debug.noack {
+                        Vec::new()
+                    } else {
+                        self.answers.positive(&request, settings, time)
                     }
                 }
                 Completion::Refused { refusal, .. } if request.is_kept() && refusal != Refusal::TooLong => {
@@ -425,6 +422,13 @@ impl Sink<'_> {
             Ok(request) => request,
             Err(why) => return self.unreadable(message, offset, why),
         };
+        if self.input.debug.nack {
+            // It stays with its sender: what is rejected is not delivered.
+            let (text, settings) = ("rejected, as debug says", &self.input.socket.mllp);
+            let answer = self.answers.negative(&request, Outcome::Rejected, text, settings, self.time);
+            self.slots.expect(Some(answer));
+            return;
+        }
         let slot = self.slots.expect(None);
         let stored = Message { connection: Arc::clone(name), time: self.time, bytes: message.to_vec() };
         self.queue.push_back((*self.next_tag, stored));

@@ -306,7 +306,8 @@ impl Outlet {
         current.tries += 1;
         current.sent = None;
         let (sequence, tries) = (current.stored.sequence, current.tries);
-        log::error!(&self.name, "message {sequence} was answered {refusal}, attempt {tries}");
+        let named = log::Named(&current.stored.bytes);
+        log::error!(&self.name, "message {sequence} was answered {refusal}, attempt {tries}: {named}");
         log::prod!(&self.name, "answered {refusal}: {}", current.stored.bytes.escape_ascii());
         use protogen_core::hl7::AckCode::{AE, CR};
         // AE and CR judge the content: the same message will not fare better.
@@ -331,15 +332,15 @@ impl Outlet {
     /// The current message is done with.
     fn settle(&mut self, outcome: Outcome, note: Vec<u8>) {
         let Some(current) = self.current.take() else { return };
-        let sequence = current.stored.sequence;
+        let (sequence, named) = (current.stored.sequence, log::Named(&current.stored.bytes));
         if outcome == Outcome::Delivered {
             self.dead_in_a_row = 0;
             self.retry.reset();
             self.redial.reset();
             self.line.iter_mut().for_each(|line| line.was_of_use = true);
-            log::info!(&self.name, "message {sequence} delivered");
+            log::info!(&self.name, "message {sequence} delivered: {named}");
         } else {
-            log::error!(&self.name, "message {sequence} is a dead letter, kept in the journal");
+            log::error!(&self.name, "message {sequence} is a dead letter, kept in the journal: {named}");
             log::prod!(&self.name, "its answer was {}", note.escape_ascii());
         }
         self.record(sequence, outcome, note);
@@ -381,9 +382,10 @@ impl Outlet {
                 current.sent = None;
                 log::error!(
                     &self.name,
-                    "{}: {why}; message {} is sent again",
+                    "{}: {why}; message {} is sent again: {}",
                     line.peer,
-                    current.stored.sequence
+                    current.stored.sequence,
+                    log::Named(&current.stored.bytes)
                 );
                 log::prod!(&self.name, "not delivered: {}", current.stored.bytes.escape_ascii());
             } else {

@@ -1,16 +1,16 @@
 //! Files in: taken in name order, deleted only when the journal has them on stable storage.
 
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::{BinaryHeap, HashMap};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, Metadata};
+use std::fs::{self, DirEntry, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use protogen_journal::{Completion, Message, Producer};
-use protogen_sys::files::{FileOps, RealFiles, read_bounded};
+use protogen_sys::files::{FileOps, RealFiles, read_bounded_plain};
 
 use super::complete::Watch;
 use crate::backoff::Backoff;
@@ -31,9 +31,16 @@ pub(super) struct Reader {
     outputs: Vec<Arc<Bell>>,
     bell: Arc<Bell>,
     watch: Watch,
-    /// Could neither be read nor moved away: named once.
-    stuck: HashSet<OsString>,
+    /// Could be neither read nor moved away, or not deleted: named once, and left alone until they are others.
+    stuck: HashMap<OsString, Identity>,
     backoff: Backoff,
+}
+
+/// Inode and time of change: a file that is mended or replaced has another one.
+type Identity = (u64, i64, i64);
+
+fn identity(file: &Metadata) -> Identity {
+    (file.ino(), file.ctime(), file.ctime_nsec())
 }
 
 /// A file that was read.
@@ -68,7 +75,7 @@ impl Reader {
             outputs,
             bell,
             watch: Watch::default(),
-            stuck: HashSet::new(),
+            stuck: HashMap::new(),
             backoff: Backoff::default(),
         }
     }
@@ -96,18 +103,30 @@ impl Reader {
             Ok(found) => found,
             Err(error) => return Scan::Failed(format!("{}: {error}", self.settings.dir.display())),
         };
-        let mut settling = false;
+        let (mut settling, mut failed) = (false, None);
         let (mut taken, mut bytes) = (Vec::new(), 0);
         for name in &names {
             match self.take(name) {
                 // The files behind it have to wait, or they would overtake it.
                 Ok(None) => {
                     settling = true;
+                    if self.watch.is_overdue(name, self.settings.settle, Instant::now()) {
+                        let path = self.settings.dir.join(name);
+                        log::error!(
+                            &self.name,
+                            "{}: is being written all the time; the files behind it wait, move it away",
+                            path.display()
+                        );
+                    }
                     break;
                 }
                 Ok(Some(file)) => {
                     bytes += file.bytes.len();
                     taken.push(file);
+                }
+                Err(error) if is_passing(&error) => {
+                    failed = Some(format!("{}: {error}", self.settings.dir.join(name).display()));
+                    break;
                 }
                 Err(error) => self.set_aside(name, &error),
             }
@@ -117,7 +136,7 @@ impl Reader {
             }
         }
         let count = taken.len();
-        if let Err(why) = self.store(taken) {
+        if let Some(why) = self.store(taken).err().or(failed) {
             return Scan::Failed(why);
         }
         self.backoff.reset();
@@ -137,7 +156,7 @@ impl Reader {
             let name = entry.file_name();
             // Directories, links and devices are not messages.
             let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-            if !is_file || !self.settings.mask.matches(&name) || self.stuck.contains(&name) {
+            if !is_file || !self.settings.mask.matches(&name) || self.is_stuck(&entry) {
                 continue;
             }
             first.push(name);
@@ -151,6 +170,23 @@ impl Reader {
         Ok((names, more))
     }
 
+    /// Whether a file is one that was given up, and is still the same.
+    fn is_stuck(&mut self, entry: &DirEntry) -> bool {
+        let name = entry.file_name();
+        let Some(given_up) = self.stuck.get(&name) else { return false };
+        let same = entry.metadata().is_ok_and(|file| identity(&file) == *given_up);
+        if !same {
+            self.stuck.remove(&name);
+        }
+        same
+    }
+
+    fn give_up(&mut self, path: &Path) {
+        if let (Some(name), Ok(file)) = (path.file_name(), fs::symlink_metadata(path)) {
+            self.stuck.insert(name.to_owned(), identity(&file));
+        }
+    }
+
     /// Reads a file; `None` if it is not complete.
     fn take(&mut self, name: &OsStr) -> io::Result<Option<Taken>> {
         let path = self.settings.dir.join(name);
@@ -159,7 +195,7 @@ impl Reader {
         if !self.watch.is_complete(name, &about, settle, Instant::now(), SystemTime::now()) {
             return Ok(None);
         }
-        let mut bytes = read_bounded(&path, self.settings.max_size)?;
+        let mut bytes = read_bounded_plain(&path, self.settings.max_size)?;
         if self.settings.newline && bytes.last() == Some(&b'\n') {
             bytes.pop();
         }
@@ -234,7 +270,7 @@ impl Reader {
                     "{}: stored, but cannot be deleted: {error}; delete it",
                     path.display()
                 );
-                self.stuck.extend(path.file_name().map(OsStr::to_owned));
+                self.give_up(path);
             }
         }
     }
@@ -254,7 +290,7 @@ impl Reader {
                     "{}: {why}; cannot be moved away: {error}; it is left",
                     from.display()
                 );
-                self.stuck.insert(name.to_owned());
+                self.give_up(&from);
             }
         }
     }
@@ -277,5 +313,26 @@ impl Reader {
             }
         }
         Err(io::Error::new(io::ErrorKind::AlreadyExists, "1000 files of this name are there"))
+    }
+}
+
+/// Errors of the system as it is just now, not of the file.
+fn is_passing(error: &io::Error) -> bool {
+    use nix::errno::Errno::{EMFILE, ENFILE, ENOMEM, ESTALE};
+    let raw = error.raw_os_error();
+    [EMFILE, ENFILE, ENOMEM, ESTALE].into_iter().any(|passing| raw == Some(passing as i32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_without_room_is_not_the_files_fault() {
+        let error = |errno: nix::errno::Errno| io::Error::from(errno);
+        assert!(is_passing(&error(nix::errno::Errno::EMFILE)));
+        assert!(is_passing(&error(nix::errno::Errno::ENOMEM)));
+        assert!(!is_passing(&error(nix::errno::Errno::EACCES)));
+        assert!(!is_passing(&io::Error::other("the file is empty")));
     }
 }

@@ -125,13 +125,17 @@ impl Writer {
     /// already when a later step fails is not written again.
     fn write(&mut self) -> Result<(), DurableError> {
         let now = ZonedDateTime::now();
+        // The directory may have gone with what was placed there by an attempt that failed.
+        for item in &mut self.group {
+            item.placed.take_if(|name| !self.settings.dir.join(name).exists());
+        }
         while let Some(first) = self.group.iter().position(|item| item.placed.is_none()) {
             let mut staged = Vec::new();
             for item in &self.group[first..] {
                 let (name, is_whole) = self.names.next(&item.stored.bytes, &now);
                 if !is_whole {
                     let sequence = item.stored.sequence;
-                    log::prod!(&self.name, "message {sequence} is not HL7: its name has no hl7prefix");
+                    log::warning!(&self.name, "message {sequence} is not HL7: its name has no hl7prefix");
                 }
                 staged.push((self.stage(&name, &item.stored.bytes)?, name));
             }
@@ -147,8 +151,8 @@ impl Writer {
                 }
             }
         }
-        // Any name in it stands for the directory.
-        sync_directory(&RealFiles, &self.settings.dir.join("any"))
+        let Some(name) = self.group.iter().find_map(|item| item.placed.as_ref()) else { return Ok(()) };
+        sync_directory(&RealFiles, &self.settings.dir.join(name))
     }
 
     fn stage(&self, name: &OsString, message: &[u8]) -> Result<Staged<'static, RealFiles>, DurableError> {
@@ -164,7 +168,8 @@ impl Writer {
     fn record(&mut self) {
         for Item { stored, placed } in self.group.drain(..) {
             let file = placed.unwrap_or_default();
-            log::info!(&self.name, "message {} written as {}", stored.sequence, file.display());
+            let named = log::Named(&stored.bytes);
+            log::info!(&self.name, "message {} written as {}: {named}", stored.sequence, file.display());
             let note = file.into_encoded_bytes();
             let output = Arc::clone(&self.name);
             let delivery = Delivery { sequence: stored.sequence, output, outcome: Outcome::Delivered, note };
