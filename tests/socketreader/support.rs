@@ -260,6 +260,8 @@ impl Link {
                 Ok(1) => heard.push(byte[0]),
                 Ok(_) => return Err(heard),
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Err(heard),
+                // A child of another test has ended.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => panic!("{error} after {}", heard.escape_ascii()),
             }
         }
