@@ -86,3 +86,15 @@ fn the_examples_of_code_tables_run() {
         }
     }
 }
+
+#[test]
+fn the_routers_configuration_is_one() {
+    let readme = std::fs::read_to_string(top().join("README.md")).unwrap();
+    let block = readme.split("## The router").nth(1).unwrap().split("in `socketReader.cfg`").next().unwrap();
+    let directory = Dir::new();
+    let out = directory.make("out");
+    let config: String = block.lines().map(|line| format!("{}\n", line.trim())).collect();
+    directory.write("socketReader.cfg", config.replace("/var/spool/results", out.to_str().unwrap()));
+    let output = crate::support::socketreader().arg("--check").in_dir(directory.path()).run();
+    output.success().stdout_contains("queue results: lab-in -> files-out\n");
+}

