@@ -12,6 +12,9 @@ fn documented(page: &str) -> Vec<String> {
                 .split(" Ar")
                 .next()
                 .unwrap()
+                .split(" Cm")
+                .next()
+                .unwrap()
                 .split([' ', ','])
                 .map(str::to_string)
                 .collect::<Vec<_>>()
@@ -54,4 +57,51 @@ fn hl7() {
 fn socketreader() {
     let page = std::fs::read_to_string(top().join("man/man8/socketreader.8")).unwrap();
     agree(&protogen_socketreader::command(), &page);
+}
+
+#[test]
+fn llpdrv() {
+    let page = std::fs::read_to_string(top().join("man/man8/llpdrv.8")).unwrap();
+    // -h is HLLP there, which must not pass for help.
+    assert!(documented(&page).contains(&"h".to_string()));
+    agree(&protogen_llpdrv::command(), &page);
+}
+
+/// Every option of a setting is a key of its table in the profile's page, and the other way round.
+#[test]
+fn llpdrv_profile() {
+    let page = std::fs::read_to_string(top().join("man/man5/llpdrv-profile.5")).unwrap();
+    let mut keys = Vec::new();
+    let mut table = String::new();
+    for line in page.lines() {
+        if let Some(name) = line.strip_prefix(".Ss ") {
+            table = name.strip_prefix('[').map(|name| name.replace(']', "-")).unwrap_or_default();
+        }
+        if let Some(names) = line.strip_prefix(".It Ic ") {
+            keys.extend(names.split(" , ").map(|name| format!("{table}{name}")));
+        }
+    }
+    let output = crate::support::llpdrv().arg("--settings").run();
+    let mut known = Vec::new();
+    table.clear();
+    for line in output.success().stdout().lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            table = name.replace(']', "-");
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            known.push(format!("{table}{key}"));
+        }
+    }
+    keys.sort();
+    known.sort();
+    assert_eq!(keys, known);
+}
+
+#[test]
+fn managers_of_code_tables() {
+    for command in
+        [protogen_loincmgr::command(), protogen_labeventinfomgr::command(), protogen_unitmgr::command()]
+    {
+        let page = top().join(format!("man/man8/{}.8", command.get_name()));
+        agree(&command, &std::fs::read_to_string(page).unwrap());
+    }
 }

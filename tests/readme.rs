@@ -58,3 +58,31 @@ fn every_example_line_runs() {
         }
     }
 }
+
+#[test]
+fn the_examples_of_code_tables_run() {
+    let readme = std::fs::read_to_string(top().join("README.md")).unwrap();
+    let managers = ["unitmgr ", "labeventinfomgr ", "loincmgr "];
+    let lines = readme.lines().filter_map(|line| line.strip_prefix("    "));
+    let lines: Vec<&str> = lines.filter(|line| managers.iter().any(|name| line.starts_with(name))).collect();
+    assert_eq!(lines.len(), 6);
+    let directory = Dir::new();
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_unitmgr"));
+    let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    for line in lines {
+        let (line, told) = line.split_once('#').unwrap_or((line, ""));
+        let script = directory.script("example", &format!("{line}\n"));
+        let command = TestCommand::new(script).in_dir(top()).env("PATH", &path);
+        let output = command.env("PG_CODELIB", directory.join("codes")).run();
+        let shown = output.success().stdout();
+        match told.trim() {
+            "how haemoglobin goes to CareVue" => {
+                assert!(
+                    shown.starts_with("\"9948-1\":\"t_Hb_CFG\":") && shown.lines().count() == 1,
+                    "{output}"
+                );
+            }
+            told => assert_eq!(shown.trim_end(), told, "{output}"),
+        }
+    }
+}

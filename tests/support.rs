@@ -18,6 +18,11 @@ pub fn hl7() -> TestCommand {
     TestCommand::new(env!("CARGO_BIN_EXE_hl7"))
 }
 
+/// The `llpdrv` program.
+pub fn llpdrv() -> TestCommand {
+    TestCommand::new(env!("CARGO_BIN_EXE_llpdrv"))
+}
+
 /// All files of a directory that end in `.hl7`, sorted.
 pub fn samples(directory: &Path) -> Vec<PathBuf> {
     let entries = directory.read_dir().unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
@@ -78,4 +83,14 @@ pub fn python() -> TestCommand {
 /// The `socketreader` program.
 pub fn socketreader() -> TestCommand {
     TestCommand::new(env!("CARGO_BIN_EXE_socketreader"))
+}
+
+/// Looks until something is so; fails after a minute.
+#[track_caller]
+pub fn wait_until(mut is_so: impl FnMut() -> bool) {
+    let due = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !is_so() {
+        assert!(std::time::Instant::now() < due, "it does not come about");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 }

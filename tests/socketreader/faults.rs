@@ -120,6 +120,28 @@ fn a_file_that_cannot_be_read() {
 }
 
 #[test]
+fn a_file_that_is_no_configuration() {
+    let many = |line: &dyn Fn(usize) -> String| (0..60_000).map(line).collect::<String>();
+    let site = Site::new("");
+    let sound = site.dir.text("c.cfg");
+    let said = |more: &str| {
+        site.dir.write("c.cfg", format!("{sound}{more}"));
+        let output = site.check();
+        output.code(2);
+        output.stderr().lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let told = said(&many(&|number| format!("garbage {number}\n")));
+    assert_eq!(told.len(), 1001);
+    assert_eq!(told[1000], "socketreader: c.cfg: there are more faults than these 1000; mend them first");
+    let told = said(&many(&|number| format!("[s{number}]\n")));
+    let sections = "the file has more than 4096 sections, so this is no configuration";
+    assert!(told.contains(&format!("socketreader: c.cfg:4116: {sections}")), "{}", told[0]);
+    let told = said(&many(&|number| format!("o{number}=1\n")));
+    let options = "[peer] the section has more than 512 options, so this is no configuration";
+    assert!(told.contains(&format!("socketreader: c.cfg:531: {options}")), "{}", told[0]);
+}
+
+#[test]
 fn names_that_no_log_can_show() {
     let long = "n".repeat(256);
     for name in ["a\tb", long.as_str()] {

@@ -1,8 +1,10 @@
 //! The socketreader program, as an interface engineer uses it.
 
 mod check;
+mod crash;
 mod crowd;
 mod delivery;
+mod disk;
 mod documents;
 mod faults;
 mod files;
@@ -14,5 +16,6 @@ mod kinds;
 mod lifecycle;
 mod log;
 mod manual;
+mod repair;
 mod site;
 mod support;

@@ -1,3 +1,4 @@
 //! Benchmarks, side by side with other engines and libraries, and the table that `scripts/bench` prints of them.
 
 pub mod report;
+pub mod router;

@@ -12,7 +12,15 @@ pub enum Target {
     BytesPerSecond(f64),
     /// So many times as fast as another benchmark of the same run.
     Times(f64, &'static str),
+    /// It counts something, and at most to this.
+    AtMost(f64),
+    /// At most so many nanoseconds.
+    Within(f64),
+    /// At most so many bytes of memory.
+    Memory(f64),
 }
+
+const MIB: f64 = 1_048_576.0;
 
 /// The rows that have a target. A benchmark without one is printed, and judged by no one.
 pub const TARGETS: &[(&str, Target)] = &[
@@ -25,15 +33,32 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("llp/mllp/5M", Target::Times(1.0, "llp/hl7-mllp-codec/5M")),
     ("send/hl7-send/1", Target::Times(0.9, "send/bare-loop/1")),
     ("send/hl7-send/8", Target::Times(0.9, "send/bare-loop/8")),
+    ("llpdrv/line/9600/240", Target::Times(0.95, "llpdrv/wire/9600/240")),
+    ("llpdrv/line/9600/1000", Target::Times(0.95, "llpdrv/wire/9600/1000")),
+    ("llpdrv/line/115200/240", Target::Times(0.95, "llpdrv/wire/115200/240")),
+    ("llpdrv/line/115200/1000", Target::Times(0.95, "llpdrv/wire/115200/1000")),
+    ("llpdrv/mllp-to-illp/1K", Target::Times(0.5, "llpdrv/two-plain-exchanges/1K")),
+    ("llpdrv/wake-ups-in-5s/-a", Target::AtMost(0.0)),
+    ("llpdrv/wake-ups-in-5s/-h", Target::AtMost(0.0)),
+    ("llpdrv/wake-ups-in-5s/-m", Target::AtMost(0.0)),
+    ("codes/create/loincmgr", Target::Within(5e9)),
+    ("codes/create-memory/loincmgr", Target::Memory(300.0 * MIB)),
+    ("codes/key-process/loincmgr", Target::Within(15e6)),
+    ("codes/key-library", Target::Within(5e3)),
+    ("codes/index-process/loincmgr", Target::Within(20e6)),
 ];
 
 /// One benchmark: its median time, and the bytes it handles in it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measured {
-    /// Nanoseconds an iteration.
+    /// Nanoseconds an iteration, or what was counted.
     pub nanoseconds: f64,
+    /// It is no time but a count.
+    pub is_count: bool,
     /// Bytes an iteration, if it counts them.
     pub bytes: Option<f64>,
+    /// The most memory it held, in bytes, if that was measured.
+    pub memory: Option<f64>,
 }
 
 impl Measured {
@@ -77,14 +102,23 @@ fn read_one(directory: &Path) -> io::Result<Option<(String, Measured)>> {
     let name = about["full_id"].as_str();
     let nanoseconds = estimates["median"]["point_estimate"].as_f64();
     let bytes = about["throughput"]["Bytes"].as_f64();
-    Ok(name.zip(nanoseconds).map(|(name, nanoseconds)| (name.to_string(), Measured { nanoseconds, bytes })))
+    Ok(name.zip(nanoseconds).map(|(name, nanoseconds)| {
+        (name.to_string(), Measured { nanoseconds, is_count: false, bytes, memory: None })
+    }))
 }
 
-/// What our own benchmark programs leave at the top: a JSON object, name to nanoseconds and bytes.
+/// What our own benchmark programs leave at the top: a JSON object, name to nanoseconds (or a count), bytes and memory.
 fn read_own(path: &Path) -> io::Result<Vec<(String, Measured)>> {
     let rows: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&std::fs::read(path)?)?;
     let row = |value: &serde_json::Value| {
-        Some(Measured { nanoseconds: value["nanoseconds"].as_f64()?, bytes: value["bytes"].as_f64() })
+        let number = |name: &str| value[name].as_f64();
+        let time = number("nanoseconds");
+        Some(Measured {
+            nanoseconds: time.or(number("count"))?,
+            is_count: time.is_none(),
+            bytes: number("bytes"),
+            memory: number("memory"),
+        })
     };
     Ok(rows.iter().filter_map(|(name, value)| Some((name.clone(), row(value)?))).collect())
 }
@@ -112,7 +146,11 @@ impl Table {
             }
             let rate =
                 result.bytes_per_second().map_or(String::new(), |rate| format!("{:.3} GB/s", rate / 1e9));
-            let time = time(result.nanoseconds);
+            let time = match (result.memory, result.is_count) {
+                (Some(bytes), _) => memory(bytes),
+                (None, true) => result.nanoseconds.to_string(),
+                (None, false) => time(result.nanoseconds),
+            };
             table.lines.push(format!("{name:<44} {time:>12} {rate:>12}  {}", verdicts.join(", ")));
         }
         // A row that a filter left out, or a name mistyped here, is no row that holds.
@@ -144,11 +182,20 @@ fn judge(result: Measured, target: Target, measured: &BTreeMap<String, Measured>
         Target::Times(least, other) => match measured.get(other) {
             Some(other_result) => {
                 let times = other_result.nanoseconds / result.nanoseconds;
-                (format!("{times:.1} x {other} (>= {least})"), times >= least)
+                (format!("{times:.2} x {other} (>= {least})"), times >= least)
             }
             None => (format!("{other} was not measured"), false),
         },
+        Target::AtMost(most) => (format!("<= {most}"), result.is_count && result.nanoseconds <= most),
+        Target::Within(most) => (format!("<= {}", time(most)), result.nanoseconds <= most),
+        Target::Memory(most) => {
+            (format!("<= {}", memory(most)), result.memory.is_some_and(|bytes| bytes <= most))
+        }
     }
+}
+
+fn memory(bytes: f64) -> String {
+    format!("{:.0} MiB", bytes / MIB)
 }
 
 fn time(nanoseconds: f64) -> String {
@@ -166,13 +213,21 @@ mod tests {
     fn measured(ours: f64) -> BTreeMap<String, Measured> {
         let names = TARGETS.iter().flat_map(|(row, target)| match target {
             Target::Times(_, other) => vec![*row, other],
-            Target::BytesPerSecond(_) => vec![*row],
+            Target::BytesPerSecond(_) | Target::AtMost(_) | Target::Within(_) | Target::Memory(_) => {
+                vec![*row]
+            }
         });
+        let counts = |name: &str| {
+            TARGETS.iter().any(|(row, target)| *row == name && matches!(target, Target::AtMost(_)))
+        };
         let own = |name: &str| TARGETS.iter().any(|(row, _)| *row == name);
         names
             .map(|name| {
-                let nanoseconds = if own(name) { ours } else { 40_000.0 };
-                (name.to_string(), Measured { nanoseconds, bytes: Some(1620.0) })
+                let is_count = counts(name);
+                let time = if own(name) { ours } else { 40_000.0 };
+                let nanoseconds = if is_count { 0.0 } else { time };
+                let memory = name.contains("memory").then_some(100.0 * MIB);
+                (name.to_string(), Measured { nanoseconds, is_count, bytes: Some(1620.0), memory })
             })
             .collect()
     }
@@ -182,6 +237,19 @@ mod tests {
         assert!(Table::of(&measured(700.0)).holds());
         let slow = Table::of(&measured(900.0));
         assert!(!slow.holds() && slow.to_string().contains(">= 2.00 GB/s BELOW"), "{slow}");
+        let mut awake = measured(700.0);
+        let row = awake.get_mut("llpdrv/wake-ups-in-5s/-a").unwrap();
+        row.nanoseconds = 1.0;
+        assert!(!Table::of(&awake).holds());
+        for (row, nanoseconds, memory, told) in [
+            ("codes/key-library", 6000.0, None, "<= 5.00 us BELOW"),
+            ("codes/create-memory/loincmgr", 0.0, Some(301.0 * MIB), "<= 300 MiB BELOW"),
+        ] {
+            let mut slow = measured(700.0);
+            slow.insert(row.to_string(), Measured { nanoseconds, is_count: false, bytes: None, memory });
+            let slow = Table::of(&slow);
+            assert!(!slow.holds() && slow.to_string().contains(told), "{slow}");
+        }
         let mut missing = measured(700.0);
         missing.remove("hl7/parse-oru/rust-hl7-10-fields");
         assert!(!Table::of(&missing).holds());

@@ -27,7 +27,10 @@ pub(crate) struct Feed {
 
 #[derive(Debug)]
 struct Shared {
+    /// Rung when a message was stored; not listened to while enough is read ahead.
     bell: Arc<Bell>,
+    /// Rung when half of what was read ahead is gone.
+    room: Bell,
     ahead: Mutex<Ahead>,
 }
 
@@ -57,7 +60,7 @@ impl Feed {
         bell: Arc<Bell>,
         waker: Arc<Waker>,
     ) -> std::io::Result<Feed> {
-        let shared = Arc::new(Shared { bell, ahead: Mutex::default() });
+        let shared = Arc::new(Shared { bell, room: Bell::default(), ahead: Mutex::default() });
         let (threads, name) = (Arc::clone(&shared), name.to_owned());
         let thread = std::thread::Builder::new()
             .name(name.clone())
@@ -74,7 +77,7 @@ impl Feed {
         let ask = ahead.messages.len() == AHEAD / 2 || ahead.messages.is_empty();
         drop(ahead);
         if ask {
-            self.shared.bell.ring();
+            self.shared.room.ring();
         }
         Some(stored)
     }
@@ -87,6 +90,7 @@ impl Feed {
 impl Drop for Feed {
     fn drop(&mut self) {
         self.shared.bell.stop();
+        self.shared.room.stop();
         if let Some(thread) = self.thread.take() {
             // A panic was printed by then.
             let _ = thread.join();
@@ -99,7 +103,10 @@ fn read(name: &str, mut reader: OutputReader, shared: &Shared, waker: &Waker) {
     while shared.bell.wait(LOOK) {
         loop {
             if !shared.lock().has_room() {
-                break;
+                if !shared.room.wait(LOOK) {
+                    return;
+                }
+                continue;
             }
             match reader.next() {
                 Ok(Some(stored)) => {

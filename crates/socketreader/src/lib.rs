@@ -34,6 +34,9 @@ struct Cli {
     /// With --check: print the result as JSON
     #[arg(long, requires = "check")]
     json: bool,
+    /// Set aside what is damaged in the journal, so that the program starts again
+    #[arg(long, conflicts_with = "check")]
+    repair: bool,
 }
 
 /// The command line, for manual pages and shell completions.
@@ -61,7 +64,8 @@ pub fn main() -> ExitCode {
         return check(&report, cli.json).into();
     }
     let Some(config) = report.config else { return Exit::Usage.into() };
-    match run(config) {
+    let done = if cli.repair { repair(&config) } else { run(config) };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("socketreader: {}", printable(&format_args!("{error:#}")));
@@ -80,6 +84,34 @@ fn check(report: &Report, json: bool) -> Exit {
     // Whoever reads us may have enough.
     let _ = std::io::stdout().write_all(text.as_bytes());
     if report.config.is_some() { Exit::Done } else { Exit::Usage }
+}
+
+/// Makes a damaged journal readable again, and says what was found.
+fn repair(config: &Config) -> anyhow::Result<()> {
+    let journal = config.general.statedir.journal();
+    let found = protogen_journal::repair(&journal).map_err(anyhow::Error::msg)?;
+    let mut text = String::new();
+    for place in &found {
+        let (first, end) = place.lost;
+        let lost = match end.saturating_sub(first) {
+            0 => "no message is lost".to_owned(),
+            1 => format!("message {first} may be lost"),
+            _ => format!("messages {first} to {} may be lost", end - 1),
+        };
+        text += &format!(
+            "{}: bytes {} to {} are passed by from now on, {lost}; they are kept in {}\n",
+            place.segment.display(),
+            place.from,
+            place.to,
+            place.aside.display()
+        );
+    }
+    if found.is_empty() {
+        text = format!("{}: nothing is damaged\n", journal.display());
+    }
+    // Whoever reads us may have enough.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(())
 }
 
 /// Moves messages as the configuration says, until SIGTERM. Its warnings go to the log.

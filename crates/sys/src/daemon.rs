@@ -12,7 +12,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, PipeReader, PipeWriter, Read, Write, pipe};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -216,6 +216,37 @@ impl Readiness {
         report.extend_from_slice(&reason[..reason.len().min(MAX_REASON)]);
         // If the startup process is gone, there is nobody left to tell.
         let _ = self.writer.write_all(&report);
+    }
+}
+
+/// Which process cleans up what was made before the fork: links, sockets, terminal settings.
+///
+/// Guards that are to outlive [`detach`] share one. The startup process calls [`leave`](Owner::leave) when the server
+/// has taken over, the server [`take`](Owner::take).
+#[derive(Debug, Clone)]
+pub struct Owner(Arc<AtomicU32>);
+
+impl Owner {
+    /// This process.
+    #[must_use]
+    pub fn this_process() -> Owner {
+        Owner(Arc::new(AtomicU32::new(std::process::id())))
+    }
+
+    /// From now on this process cleans up: it is the server.
+    pub fn take(&self) {
+        self.0.store(std::process::id(), Ordering::Relaxed);
+    }
+
+    /// This process no longer cleans up: the server does.
+    pub fn leave(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether this process cleans up.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == std::process::id()
     }
 }
 

@@ -3,10 +3,11 @@
 //! What must survive a power cut is written through [`FileOps`]: programs use [`RealFiles`], tests a recorder that
 //! does the same and keeps a list. Reading needs no trait: a recorder works on real files.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, FallocateFlags, OFlag, RenameFlags, fallocate, renameat2};
@@ -182,6 +183,14 @@ impl FileOps for RealFiles {
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }
+}
+
+/// The hidden file `.NAME` + `ending` in the directory of `path`.
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(ending);
+    path.with_file_name(name)
 }
 
 /// The directory that holds `path`; `.` for a bare name.

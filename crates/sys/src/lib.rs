@@ -1,7 +1,8 @@
 //! Everything that touches the operating system, for the programs of this workspace.
 //!
-//! - running: [`event_loop`], [`daemon`], [`pid_file`], [`sd_notify`], [`exit`], [`log`], [`child`],
+//! - running: [`event_loop`], [`connection`], [`daemon`], [`pid_file`], [`sd_notify`], [`exit`], [`log`], [`child`],
 //!   [`open_files`]
+//! - lines: [`tty`], [`unix_socket`]
 //! - files: [`files`], [`access`], [`durable`], [`spool`], [`lock`]
 //! - the site: [`site`], [`services`], [`hl7hosts`], [`mail`]
 //!
@@ -10,6 +11,7 @@
 
 pub mod access;
 pub mod child;
+pub mod connection;
 pub mod daemon;
 pub mod durable;
 pub mod event_loop;
@@ -25,4 +27,6 @@ pub mod sd_notify;
 pub mod services;
 pub mod site;
 pub mod spool;
+pub mod tty;
+pub mod unix_socket;
 mod unsafe_calls;

@@ -181,6 +181,26 @@ impl Drop for Lock {
     }
 }
 
+/// Takes a lock that lives as long as any copy of the file is open, also one that a fork made: for what is bound before
+/// [`detach`](crate::daemon::detach). Who removes the file removes it while the lock is held.
+pub(crate) fn plain(path: &Path) -> io::Result<File> {
+    for _ in 0..ATTEMPTS {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.custom_flags(nix::libc::O_NOFOLLOW).open(path)?;
+        match FileExt::try_lock_exclusive(&file) {
+            Ok(()) if is_same_file(&file, path) => return Ok(file),
+            // Its last owner removed it between our open and our lock.
+            Ok(()) => {}
+            Err(error) if is_contended(&error) => {
+                return Err(io::Error::new(io::ErrorKind::AddrInUse, "in use by another program"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::WouldBlock, "its lock changes hands too fast; try again"))
+}
+
 /// Who holds the lock at `path`, or held it last; `None` without a lock file.
 ///
 /// Looking does not keep anybody from taking the lock.

@@ -194,18 +194,66 @@ pub fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ServiceError
     listen_once(addresses)
 }
 
+/// Addresses that are bound and not yet listened on: who connects is refused by the system, and no other program
+/// that listens can have them.
+#[derive(Debug)]
+pub struct Reserved(Vec<Socket>);
+
+/// Binds every address as [`listen`] does, to listen later.
+///
+/// # Errors
+/// The first address that failed; none is bound then.
+pub fn reserve(addresses: &[SocketAddr]) -> Result<Reserved, ServiceError> {
+    for _ in 1..PORT_ATTEMPTS {
+        match bind_once(addresses) {
+            Err(ServiceError::Listen { source, .. })
+                if source.kind() == io::ErrorKind::AddrInUse && addresses.iter().any(|a| a.port() == 0) => {}
+            result => return result.map(Reserved),
+        }
+    }
+    bind_once(addresses).map(Reserved)
+}
+
+impl Reserved {
+    /// The addresses; port 0 was replaced by the one that was found.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.0.iter().filter_map(|socket| socket.local_addr().ok()?.as_socket()).collect()
+    }
+
+    /// Listens on all of them, not blocking.
+    ///
+    /// # Errors
+    /// The first address that failed: another program that had it reserved listens now.
+    pub fn listen(self) -> Result<Vec<TcpListener>, ServiceError> {
+        let mut listeners = Vec::with_capacity(self.0.len());
+        for socket in self.0 {
+            let address = socket.local_addr().ok().and_then(|address| address.as_socket());
+            let address = address.unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0));
+            let listening = socket.listen(BACKLOG).and_then(|()| socket.set_nonblocking(true));
+            listening.map_err(|source| ServiceError::Listen { address, source })?;
+            listeners.push(socket.into());
+        }
+        Ok(listeners)
+    }
+}
+
 fn listen_once(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ServiceError> {
-    let mut listeners: Vec<TcpListener> = Vec::new();
+    Reserved(bind_once(addresses)?).listen()
+}
+
+fn bind_once(addresses: &[SocketAddr]) -> Result<Vec<Socket>, ServiceError> {
+    let mut sockets: Vec<Socket> = Vec::new();
     let mut passed_over = None;
     for address in addresses {
         let mut address = *address;
         if address.port() == 0
-            && let Some(Ok(first)) = listeners.first().map(TcpListener::local_addr)
+            && let Some(first) = sockets.first().and_then(|socket| socket.local_addr().ok()?.as_socket())
         {
             address.set_port(first.port());
         }
-        match listen_on(address) {
-            Ok(listener) => listeners.push(listener),
+        match bind(address) {
+            Ok(socket) => sockets.push(socket),
             Err(source) if is_wildcard(address.ip()) && lacks_protocol(&source) => {
                 passed_over = Some(ServiceError::Listen { address, source });
             }
@@ -213,12 +261,12 @@ fn listen_once(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ServiceErro
         }
     }
     match passed_over {
-        Some(error) if listeners.is_empty() => Err(error),
-        _ => Ok(listeners),
+        Some(error) if sockets.is_empty() => Err(error),
+        _ => Ok(sockets),
     }
 }
 
-fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -226,9 +274,7 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     // A restarted server must not wait for the old one's connections to time out.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 fn is_wildcard(address: IpAddr) -> bool {

@@ -7,6 +7,7 @@ pub mod command;
 pub mod daemon;
 pub mod dir;
 pub mod line;
+pub mod loinc;
 pub mod peer;
 pub mod powercut;
 pub mod pty;

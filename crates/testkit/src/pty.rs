@@ -38,7 +38,8 @@ impl Pty {
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pair = openpty(&size, None)?;
         let path = ttyname(&pair.slave)?;
-        Ok(Pty { master: pair.master.into(), slave: pair.slave.into(), path })
+        // A copy is not passed on to programs that are started, which would keep a line alive that hung up.
+        Ok(Pty { master: pair.master.try_clone()?.into(), slave: pair.slave.try_clone()?.into(), path })
     }
 
     /// The slave's device.

@@ -160,6 +160,7 @@ impl Server {
     fn take_in(&mut self, stream: TcpStream, peer: SocketAddr, now: Instant) -> anyhow::Result<()> {
         let token = self.next_client;
         self.next_client += 2;
+        stream.set_nodelay(true)?;
         let link = self.plan.settings.link(End::Server, now);
         let mut connection = Connection::new(stream, link, Token(token), &self.events)?;
         connection.flush(&mut self.events)?;

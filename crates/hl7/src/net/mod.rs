@@ -1,8 +1,6 @@
-//! What `hl7 send` and `hl7 listen` share: the choice of a protocol, and a connection that speaks it.
+//! What `hl7 send` and `hl7 listen` share: the choice of a protocol and its settings.
 
-mod connection;
-
-pub(crate) use connection::Connection;
+pub(crate) use protogen_sys::connection::Connection;
 
 use clap::Args;
 use protogen_core::llp::{Link, hllp, illp, mllp, mllp2};

@@ -381,6 +381,7 @@ impl Driver {
     fn connect(&mut self, lane: usize, now: Instant) -> anyhow::Result<()> {
         let stream = services::connect(&self.plan.addresses, self.plan.settings.timeout)?;
         stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
         let link = self.plan.settings.link(End::Client, now);
         self.lanes[lane].connection =
             Some(Connection::new(TcpStream::from_std(stream), link, socket(lane), &self.events)?);

@@ -4,13 +4,16 @@
 //! An indented line continues the value above it, even if it looks like a comment. What the grammar has no place for
 //! is a [`Fault`] with its line; reading goes on, so that one run names all of them.
 
-use std::fmt;
-
+pub use super::fault::{Fault, FaultKind};
 pub use super::interpolate::Unresolved;
 use super::interpolate::interpolate;
 
 /// The longest file that is read, in bytes (1 MiB).
 pub const MAX_FILE: usize = 1 << 20;
+/// The most sections that are read.
+pub const MAX_SECTIONS: usize = 4096;
+/// The most options of a section that are read.
+pub const MAX_OPTIONS: usize = 512;
 /// The section whose options all others have.
 pub const DEFAULT: &str = "DEFAULT";
 
@@ -49,80 +52,6 @@ pub struct Entry {
     pub continued: Option<usize>,
 }
 
-/// A line that is wrong or odd.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The line.
-    pub line: usize,
-    /// The section it stands in; `None` before the first.
-    pub section: Option<String>,
-    /// What it is.
-    pub kind: FaultKind,
-}
-
-/// What can be wrong or odd with a line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FaultKind {
-    /// Something stands before the first section. Named once.
-    BeforeSections,
-    /// `[` without `]`.
-    OpenHeader,
-    /// An indented line with no option above it.
-    NothingToContinue,
-    /// Begins with `=` or `:`.
-    NoName,
-    /// None of what a line can be.
-    NoOption,
-    /// The option was set before, in this line.
-    SetBefore {
-        /// The option.
-        option: String,
-        /// The earlier line.
-        line: usize,
-    },
-    /// The section has a heading already, in this line.
-    HeadedBefore(usize),
-    /// The value begins with `;`, which begins no comment there.
-    CommentAsValue(String),
-}
-
-impl FaultKind {
-    /// Whether it only is odd: the original takes it in silence.
-    #[must_use]
-    pub fn is_warning(&self) -> bool {
-        matches!(self, Self::SetBefore { .. } | Self::HeadedBefore(_) | Self::CommentAsValue(_))
-    }
-}
-
-impl fmt::Display for FaultKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BeforeSections => {
-                f.write_str("this stands before the first section; begin the file with [general]")
-            }
-            Self::OpenHeader => f.write_str("the section's name has no closing ]"),
-            Self::NothingToContinue => f.write_str(
-                "the line is indented, but there is no option above it to continue; move it to the first column",
-            ),
-            Self::NoName => f.write_str("the option's name is missing; a line is OPTION = VALUE"),
-            Self::NoOption => f.write_str(
-                "this is neither [SECTION] nor OPTION = VALUE; a comment has # or ; in the first column",
-            ),
-            Self::SetBefore { option, line } => {
-                write!(f, "{option} is set in line {line} too; this value counts, remove the other")
-            }
-            Self::HeadedBefore(line) => {
-                write!(f, "the section begins in line {line} already; both are one, join them")
-            }
-            Self::CommentAsValue(option) => write!(
-                f,
-                "the value of {option} begins with ; and is no comment; move the comment to a line of its own"
-            ),
-        }
-    }
-}
-
 impl Ini {
     /// Reads a text. Every text gives something; look at the faults.
     #[must_use]
@@ -131,6 +60,11 @@ impl Ini {
         let mut reader = Reader { ini: Ini::default(), section: None, option: None, lost: false };
         for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
             reader.line(index + 1, line);
+            if reader.ini.sections.len() > MAX_SECTIONS {
+                reader.section = None;
+                reader.fault(index + 1, FaultKind::TooManySections);
+                break;
+            }
         }
         reader.ini
     }
@@ -278,10 +212,23 @@ impl Reader {
                 self.option = Some(place);
                 self.fault(number, FaultKind::SetBefore { option: before.name, line: before.line });
             }
-            None => {
+            None if section.entries.len() < MAX_OPTIONS => {
                 section.entries.push(entry);
                 self.option = Some(section.entries.len() - 1);
             }
+            None => {
+                self.option = None;
+                self.too_many_options(number);
+            }
+        }
+    }
+
+    /// Named once a section.
+    fn too_many_options(&mut self, number: usize) {
+        let fault = |fault: &Fault| fault.kind == FaultKind::TooManyOptions;
+        let name = self.current().map(|section| section.name.clone());
+        if !self.ini.faults.iter().rev().any(|other| fault(other) && other.section == name) {
+            self.fault(number, FaultKind::TooManyOptions);
         }
     }
 

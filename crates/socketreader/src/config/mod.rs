@@ -7,6 +7,7 @@
 mod connection;
 mod debug;
 mod draft;
+mod fault;
 pub mod ini;
 mod interpolate;
 mod mask;

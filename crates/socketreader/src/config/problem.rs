@@ -12,6 +12,9 @@ pub enum Severity {
     Warning,
 }
 
+/// The most problems that are named.
+const MAX_PROBLEMS: usize = 1000;
+
 /// One thing, with its place and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -46,11 +49,13 @@ pub(super) struct Problems {
     list: Vec<Problem>,
     /// Every error is a warning: the section is not in use.
     lenient: bool,
+    /// The worst of those beyond the most.
+    beyond: Option<Severity>,
 }
 
 impl Problems {
     pub fn new(file: &Path) -> Problems {
-        Problems { file: file.to_owned(), list: Vec::new(), lenient: false }
+        Problems { file: file.to_owned(), list: Vec::new(), lenient: false, beyond: None }
     }
 
     /// From now on, whether errors count as warnings.
@@ -77,15 +82,21 @@ impl Problems {
         };
         // What [DEFAULT] gets wrong shows in every section, and is named once; an error stands for its warning.
         let same = |other: &&mut Problem| other.line == problem.line && other.text == problem.text;
+        let full = self.list.len() >= MAX_PROBLEMS;
         match self.list.iter_mut().find(same) {
             Some(other) => other.severity = other.severity.min(severity),
-            None => self.list.push(problem),
+            None if !full => self.list.push(problem),
+            None => self.beyond = Some(self.beyond.map_or(severity, |beyond| beyond.min(severity))),
         }
     }
 
     /// All of them, in the order of the lines; those without one come last.
     pub fn into_sorted(mut self) -> Vec<Problem> {
         self.list.sort_by_key(|problem| problem.line.unwrap_or(usize::MAX));
+        if let Some(severity) = self.beyond {
+            let text = format!("there are more faults than these {MAX_PROBLEMS}; mend them first");
+            self.list.push(Problem { severity, file: self.file, line: None, section: None, text });
+        }
         self.list
     }
 }

@@ -9,7 +9,7 @@ use super::debug::active;
 use super::draft::Draft;
 use super::options::Place;
 use super::problem::{At, Problems};
-use super::section::Parsed;
+use super::section::{Parsed, shown};
 use super::{Connection, FileIn, FileOut, General, Kind, LogLevel, Naming, Socket, StateDir, StateDirFrom};
 
 /// A section, and the connection it makes if it says enough.
@@ -77,7 +77,10 @@ pub(super) fn connection(parsed: &Parsed<'_>, problems: &mut Problems) -> Option
     if parsed.sound("debug") {
         for key in &draft.debug_unknown {
             let keys = super::debug::KEYS.join(", ");
-            problems.warning(parsed.at("debug"), format!("debug has no key \"{key}\"; it has {keys}"));
+            problems.warning(
+                parsed.at("debug"),
+                format!("debug has no key \"{}\"; it has {keys}", shown(key.as_bytes())),
+            );
         }
         let active = active(&draft.debug).join(", ");
         if !active.is_empty() {

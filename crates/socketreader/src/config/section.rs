@@ -140,7 +140,7 @@ fn unknown(name: &str, place: Place) -> String {
     let names = |place: Place| OPTIONS.iter().filter(move |row| row.place.meets(place)).map(|row| row.name);
     let here = likely(name, names(place));
     let nearest = here.or_else(|| nearest(name, OPTIONS.iter().map(|row| row.name))).unwrap_or_default();
-    format!("there is no option {name}; the nearest is {nearest}")
+    format!("there is no option {}; the nearest is {nearest}", shown(name.as_bytes()))
 }
 
 /// The name that looks most like this one; the first of several.

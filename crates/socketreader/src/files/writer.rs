@@ -151,8 +151,8 @@ impl Writer {
                 }
             }
         }
-        let Some(name) = self.group.iter().find_map(|item| item.placed.as_ref()) else { return Ok(()) };
-        sync_directory(&RealFiles, &self.settings.dir.join(name))
+        // Any name in it stands for the directory.
+        sync_directory(&RealFiles, &self.settings.dir.join("any"))
     }
 
     fn stage(&self, name: &OsString, message: &[u8]) -> Result<Staged<'static, RealFiles>, DurableError> {

@@ -78,6 +78,10 @@ pub struct Settings {
     /// What one byte takes on the line, added to `receive_timeout` for each byte sent: about 1.04 ms at 9600 baud.
     /// Default 0.
     pub byte_time: Duration,
+    /// Quiet time after a reply of ours before the next request, and `byte_time` for each byte of it. A NAK does not
+    /// say which block it means: one that means the reply must not meet a request. Default 0, which is right where
+    /// only one side begins.
+    pub turnaround: Duration,
     /// How many messages may wait to be sent. Default 8.
     pub queue: usize,
 }
@@ -99,6 +103,7 @@ impl Default for Settings {
             on_timeout: OnTimeout::default(),
             on_bad_reply: OnBadReply::default(),
             byte_time: Duration::ZERO,
+            turnaround: Duration::ZERO,
             queue: 8,
         }
     }
@@ -118,6 +123,8 @@ impl Settings {
         unless(version, "version", "must be two printable characters")?;
         unless((1..=MAX_DATA).contains(&self.max_message), "max_message", "must be 1 to 99994")?;
         unless(self.byte_time <= Duration::from_secs(1), "byte_time", "must be at most a second")?;
+        let minute = Duration::from_secs(60);
+        unless(self.turnaround <= minute, "turnaround", "must be at most a minute")?;
         unless(self.queue > 0, "queue", "must be at least 1")?;
         SettingsError::timer(self.receive_timeout, "receive_timeout")?;
         SettingsError::timer(self.byte_timeout, "byte_timeout")?;

@@ -36,6 +36,8 @@ pub struct Station {
     last: Option<Last>,
     /// Until when our own requests are held back, for the peer waits for a reply.
     owing: Option<Instant>,
+    /// No request of ours before this: the peer may say NAK to our reply.
+    quiet_until: Option<Instant>,
     /// Of the reply received last.
     last_reply: Option<u64>,
 }
@@ -57,6 +59,7 @@ impl Station {
             current: None,
             last: None,
             owing: None,
+            quiet_until: None,
             last_reply: None,
             settings,
         }
@@ -66,6 +69,9 @@ impl Station {
 
     fn start_next(&mut self, now: Instant) {
         if self.current.is_some() || self.owing.is_some() || self.decoder.in_block() {
+            return;
+        }
+        if self.quiet_until.is_some_and(|until| now < until) {
             return;
         }
         if let Some(mut request) = self.queue.pop() {
@@ -90,6 +96,12 @@ impl Station {
         now + self.settings.receive_timeout + self.settings.byte_time.saturating_mul(length)
     }
 
+    fn keep_quiet(&mut self, length: usize, now: Instant) {
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        self.quiet_until =
+            Some(now + self.settings.turnaround + self.settings.byte_time.saturating_mul(length));
+    }
+
     /// Sends the last data block again; false when that was done often enough.
     fn resend(&mut self, now: Instant) -> bool {
         let Some(last) = &mut self.last else { return false };
@@ -102,6 +114,9 @@ impl Station {
         self.port.counters.retries += 1;
         let (length, is_reply) = (last.block.len(), last.is_reply);
         let due = self.reply_due(length, now);
+        if is_reply {
+            self.keep_quiet(length, now);
+        }
         if let (false, Some((request, until))) = (is_reply, &mut self.current) {
             request.tries += 1;
             *until = due;
@@ -291,7 +306,9 @@ impl Link for Station {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let current = self.current.as_ref().map(|(_, until)| *until);
-        current.into_iter().chain(self.decoder.poll_timeout()).chain(self.owing).min()
+        let waits = self.current.is_none() && self.owing.is_none() && !self.queue.is_empty();
+        let quiet = self.quiet_until.filter(|_| waits && !self.decoder.in_block());
+        current.into_iter().chain(self.decoder.poll_timeout()).chain(self.owing).chain(quiet).min()
     }
 
     fn poll_event(&mut self) -> Option<Event> {
@@ -313,7 +330,8 @@ impl Link for Station {
         }
         if kind == Kind::Reply {
             let id = self.queue.take_id();
-            self.transmit_data(&message, true);
+            let length = self.transmit_data(&message, true);
+            self.keep_quiet(length, now);
             self.port.sent(id);
             self.owing = None;
             self.start_next(now);

@@ -299,6 +299,23 @@ fn the_responder_repeats_its_reply_and_holds_its_own_requests_back() {
 }
 
 #[test]
+fn a_request_keeps_clear_of_a_nak_that_means_the_reply() {
+    let second = Duration::from_secs(1);
+    let mut rig = Rig::new(Settings { turnaround: second * 2, ..Settings::default() });
+    rig.feed(&d(ASK));
+    rig.station.send(REPLY, Kind::Reply, rig.now).unwrap();
+    rig.ask();
+    assert_eq!(rig.bytes(), d(REPLY));
+    rig.wait(1);
+    rig.feed(&n(b'X'));
+    assert_eq!(rig.bytes(), d(REPLY), "not the request");
+    rig.wait(1);
+    assert_eq!((rig.bytes(), rig.station.poll_timeout()), (vec![], Some(rig.now + second)), "quiet anew");
+    rig.wait(1);
+    assert_eq!(rig.bytes(), d(ASK));
+}
+
+#[test]
 fn what_cannot_be_sent() {
     let mut rig = Rig::new(Settings { queue: 1, max_message: 10, ..Settings::default() });
     let mut send = |m: &[u8]| rig.station.send(m, Kind::Request, rig.now);

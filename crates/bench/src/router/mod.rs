@@ -1,0 +1,5 @@
+//! The router beside floors written for it and beside other people's servers: what `bench-router` measures.
+
+pub mod floor;
+pub mod load;
+pub mod program;

@@ -1,0 +1,4 @@
+//! The `llpdrv` program; everything is in its library.
+fn main() -> std::process::ExitCode {
+    protogen_llpdrv::main()
+}

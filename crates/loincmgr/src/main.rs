@@ -1,0 +1,4 @@
+//! The `loincmgr` program; everything is in its library.
+fn main() -> std::process::ExitCode {
+    protogen_loincmgr::main()
+}

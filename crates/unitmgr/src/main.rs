@@ -1,0 +1,4 @@
+//! The `unitmgr` program; everything is in its library.
+fn main() -> std::process::ExitCode {
+    protogen_unitmgr::main()
+}

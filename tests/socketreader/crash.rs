@@ -1,0 +1,231 @@
+//! kill -9 in mid-traffic: what was answered AA reaches every output, in order.
+//!
+//! strace(1) kills the program as it enters a certain system call, so that each phase of a message's life is met.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::time::Duration;
+
+use protogen_testkit::random::Random;
+use protogen_testkit::{Daemon, Dir, TestCommand};
+
+use crate::support::{free_port, socketreader};
+
+const CLIENTS: usize = 8;
+/// Each client lets so many messages wait for their answers.
+const AHEAD: u64 = 4;
+/// What may be written and not yet recorded at a kill: the group in the making and the one before.
+const IN_FLIGHT: usize = 2 * 64;
+
+/// A moment to be killed at.
+struct Phase {
+    name: &'static str,
+    /// The system call that stands for it.
+    call: &'static str,
+    /// The file or directory that it is about; `None` for a socket.
+    about: Option<&'static str>,
+    /// It is met more often than this, in every run.
+    often: u64,
+}
+
+const SEGMENT: &str = "state/journal/00000000000000000001.seg";
+
+const PHASES: [Phase; 5] = [
+    Phase { name: "before the write", call: "pwrite64", about: Some(SEGMENT), often: 60 },
+    Phase { name: "before the sync", call: "fdatasync", about: Some(SEGMENT), often: 60 },
+    Phase { name: "before the acknowledgment", call: "sendto", about: None, often: 300 },
+    Phase { name: "between rename and directory sync", call: "fsync", about: Some("one"), often: 24 },
+    // The directory is closed when it is synced, and the record is next.
+    Phase { name: "before the delivery record", call: "close", about: Some("one"), often: 24 },
+];
+
+/// The router with one input and two directories out.
+struct Site {
+    dir: Dir,
+    port: u16,
+}
+
+impl Site {
+    fn new() -> Site {
+        let (dir, port) = (Dir::new(), free_port());
+        let (one, two) = (dir.make("one"), dir.make("two"));
+        dir.write(
+            "sr.cfg",
+            format!(
+                "[general]\nlogfile = {0}/log\nstatedir = {0}/state\nuseconnections = in, one, two\n\
+                 [in]\ntranstech = socket\ntransdir = in\nusehl7 = True\nqueuename = q\nport = {port}\n\
+                 [one]\ntranstech = file\ntransdir = out\nqueuename = q\nmessagedir = {1}\n\
+                 [two]\ntranstech = file\ntransdir = out\nqueuename = q\nmessagedir = {2}\n",
+                dir.path().display(),
+                one.display(),
+                two.display()
+            ),
+        );
+        Site { dir, port }
+    }
+
+    fn command(&self) -> TestCommand {
+        socketreader().arg("-c").arg(self.dir.join("sr.cfg"))
+    }
+
+    /// The program, killed as it enters the phase's system call for the `when`th time.
+    fn killed_at(&self, phase: &Phase, when: u64) -> TestCommand {
+        let call = phase.call;
+        let mut command = TestCommand::new("strace").args(["-f", "-qq", "-o", "/dev/null"]);
+        if let Some(about) = phase.about {
+            command = command.arg("-P").arg(self.dir.join(about));
+        }
+        command
+            .arg(format!("--trace={call}"))
+            .arg(format!("--inject={call}:signal=SIGKILL:when={when}"))
+            .arg(env!("CARGO_BIN_EXE_socketreader"))
+            .arg("-c")
+            .arg(self.dir.join("sr.cfg"))
+    }
+
+    /// The control ids of an output's files, in the order of their names.
+    fn delivered(&self, output: &str) -> Vec<String> {
+        let names = self.dir.list(output).into_iter().filter(|name| !name.starts_with('.'));
+        names.map(|name| control_id(&self.dir.read(Path::new(output).join(name)))).collect()
+    }
+}
+
+fn control_id(message: &[u8]) -> String {
+    String::from_utf8_lossy(message.split(|byte| *byte == b'|').nth(9).unwrap_or_default()).into_owned()
+}
+
+/// A sender: it sends what was not answered again, and knows what was.
+#[derive(Default)]
+struct Client {
+    number: usize,
+    /// How many were answered AA, in order.
+    answered: u64,
+    /// How many were sent when the connection was lost.
+    sent: u64,
+}
+
+impl Client {
+    /// Sends until the connection is lost.
+    fn send(&mut self, port: u16) {
+        self.sent = self.answered;
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return };
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let mut received = Vec::new();
+        let mut buffer = [0; 4096];
+        loop {
+            while self.sent < self.answered + AHEAD {
+                let id = format!("{}-{}", self.number, self.sent);
+                let message = format!("\x0BMSH|^~\\&|A|B|C|D|2026||ADT^A01|{id}|P|2.3\rPID|1\r\x1C\r");
+                if stream.write_all(message.as_bytes()).is_err() {
+                    return;
+                }
+                self.sent += 1;
+            }
+            match stream.read(&mut buffer) {
+                Ok(0) | Err(_) => return,
+                Ok(count) => received.extend_from_slice(&buffer[..count]),
+            }
+            while let Some(end) = received.windows(2).position(|two| two == b"\x1C\r") {
+                let answer: Vec<u8> = received.drain(..end + 2).collect();
+                let expected = format!("MSA|AA|{}-{}\r", self.number, self.answered);
+                let answer = String::from_utf8_lossy(&answer);
+                assert!(answer.contains(&expected), "{answer:?}, expected {expected:?}");
+                self.answered += 1;
+            }
+        }
+    }
+}
+
+/// Each id's first place, and the places of the repeats.
+fn first_places(ids: &[String]) -> (HashMap<&str, usize>, Vec<(usize, usize)>) {
+    let (mut first, mut repeats) = (HashMap::new(), Vec::new());
+    for (place, id) in ids.iter().enumerate() {
+        match first.get(id.as_str()) {
+            Some(before) => repeats.push((*before, place)),
+            None => drop(first.insert(id.as_str(), place)),
+        }
+    }
+    (first, repeats)
+}
+
+#[test]
+fn what_was_acknowledged_is_delivered_after_kill_9() {
+    let rounds = if std::env::var_os("PG_SOAK").is_some() { 100 } else { 10 };
+    let seed = 20_261_123;
+    println!("seed {seed}, {rounds} kills");
+    let mut random = Random::seeded(seed);
+    let site = Site::new();
+    let mut clients: Vec<Client> =
+        (0..CLIENTS).map(|number| Client { number, ..Client::default() }).collect();
+    let mut kills = [0; PHASES.len()];
+    // Where each output stood at each kill.
+    let mut marks: Vec<[usize; 2]> = Vec::new();
+    for round in 0..rounds {
+        let phase = round % PHASES.len();
+        let Phase { name, often, .. } = PHASES[phase];
+        // Not among the first: those belong to the start.
+        let mut daemon =
+            Daemon::start(&site.killed_at(&PHASES[phase], often / 4 + random.below(often * 3 / 4)));
+        std::thread::scope(|scope| {
+            for client in &mut clients {
+                scope.spawn(|| client.send(site.port));
+            }
+        });
+        let status = daemon.wait_for_exit();
+        assert_eq!(status.signal(), Some(9), "{name}: {status}");
+        let unanswered: u64 = clients.iter().map(|client| client.sent - client.answered).sum();
+        assert!(unanswered >= 8, "{name}: only {unanswered} messages were unanswered");
+        kills[phase] += 1;
+        marks.push([site.delivered("one").len(), site.delivered("two").len()]);
+    }
+    for (Phase { name, .. }, count) in PHASES.iter().zip(kills) {
+        println!("{count} kills {name}");
+        assert!(count > 0, "no kill {name}");
+    }
+
+    // What is left is delivered; a last message of each client shows that it is.
+    let mut daemon = Daemon::start(&site.command());
+    for client in &clients {
+        let answer = crate::support::hl7()
+            .args(["send", "127.0.0.1", &site.port.to_string()])
+            .stdin(format!("MSH|^~\\&|A|B|C|D|2026||ADT^A01|{}-last|P|2.3\r", client.number))
+            .run();
+        answer.success();
+    }
+    for output in ["one", "two"] {
+        crate::support::wait_until(|| {
+            let names = site.dir.list(output);
+            let newest = names.iter().rev().filter(|name| !name.starts_with('.')).take(4 * CLIENTS);
+            let ids = newest.map(|name| control_id(&site.dir.read(Path::new(output).join(name))));
+            ids.filter(|id| id.ends_with("-last")).count() >= CLIENTS
+        });
+    }
+    assert_eq!(daemon.terminate().code(), Some(0), "{daemon}");
+
+    for (number, output) in ["one", "two"].into_iter().enumerate() {
+        let ids = site.delivered(output);
+        let (first, repeats) = first_places(&ids);
+        for client in &clients {
+            let places: Vec<Option<usize>> = (0..client.answered)
+                .map(|sent| first.get(format!("{}-{sent}", client.number).as_str()).copied())
+                .collect();
+            let lost = places.iter().position(Option::is_none);
+            assert_eq!(lost, None, "{output}: client {} has a message that is lost", client.number);
+            assert!(places.is_sorted(), "{output}: client {}'s messages are out of order", client.number);
+        }
+        // Twice is only what was under way: to the output (its first file is among the last before the kill), or from
+        // the sender, who had no answer and sent it again.
+        let resent: u64 = rounds as u64 * CLIENTS as u64 * AHEAD;
+        let unexplained = repeats.iter().filter(|(before, _)| {
+            !marks
+                .iter()
+                .any(|mark| (mark[number].saturating_sub(IN_FLIGHT)..mark[number] + 1).contains(before))
+        });
+        let unexplained = unexplained.count() as u64;
+        assert!(unexplained <= resent, "{output}: {unexplained} repeats were not in flight at a kill");
+        println!("{output}: {} files, {} repeats", ids.len(), repeats.len());
+    }
+}
