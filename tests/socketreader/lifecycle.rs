@@ -98,6 +98,7 @@ fn sighup_opens_the_log_again() {
     let router = Setup::new().server_in("in", HL7).file_out("out", "").start();
     let mut input = router.connect("in");
     input.exchange(&adt("OLD"), "AA OLD");
+    router.wait_for_log("message 1 written");
     std::fs::rename(router.dir.join("log"), router.dir.join("log.1")).unwrap();
     router.daemon.signal(Signal::SIGHUP);
     router.wait("a new log", || router.dir.join("log").exists());
