@@ -67,6 +67,34 @@ fn connections_left_half_way_through_a_frame() {
     router.end();
 }
 
+#[test]
+fn long_unfinished_frames_are_bounded_together() {
+    let mut router = Setup::new().general("loglvl = error").server_in("in", HL7).file_out("out", "").start();
+    let mut link = router.connect("in");
+    works(&router, &mut link, 0);
+    // Each within its limit of 16 MiB, together more than the memory that is meant for them.
+    let long = [super::support::frame(&adt("HALF")).strip_suffix(b"\x1c\r").unwrap(), &vec![b'x'; 15 << 20]]
+        .concat();
+    let mut others = Vec::new();
+    for _ in 0..20 {
+        let mut other = router.connect("in");
+        other.raw(&long);
+        others.push(other);
+        link.exchange(&adt("B"), "AA B");
+    }
+    // Those that said nothing for longest are gone.
+    let line = router.wait_for_log("closed in the middle of a frame");
+    assert!(
+        line.contains(" - in - ERROR - 127.0.0.1:") && line.contains(" take more than 268435456"),
+        "{line}"
+    );
+    others[0].closed();
+    assert!(resident(&router) < 700 << 10, "{} KiB", resident(&router));
+    works(&router, &mut link, 1);
+    drop(others);
+    router.end();
+}
+
 /// Starts a router under a limit of open files, as a shell sets it.
 fn limited(setup: Setup, limit: &str) -> Router {
     let _ = setup.command();

@@ -260,6 +260,19 @@ fn a_frame_that_is_never_finished() {
 }
 
 #[test]
+fn a_connection_that_is_reset_inside_a_frame() {
+    let (router, mut link) = hl7();
+    link.send(&adt("A1"));
+    router.wait_for_log("answered");
+    link.raw(b"\x0bMSH|^~\\&|CUT");
+    // The answer is not read, so that the end is a reset.
+    drop(link);
+    router.wait_for_log("framing error 1: the line was closed inside a frame at byte ");
+    assert!(rejected(&router).contains("MSH|^~\\\\&|CUT"));
+    assert_eq!(router.files("out", 1), [adt("A1")]);
+}
+
+#[test]
 fn a_byte_order_mark_and_empty_frames() {
     let bytes = [b"\x0b\x1c\r\x0b\x0b\xef\xbb\xbf".as_slice(), &adt("A1"), b"\x1c\r"].concat();
     then_a_good_one(

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use protogen_journal::{OutputReader, Stored};
+use protogen_journal::{Journal, OutputReader, Stored};
 use protogen_sys::event_loop::Waker;
 
 use crate::backoff::Backoff;
@@ -53,13 +53,20 @@ impl Shared {
 }
 
 impl Feed {
-    /// Starts the thread. `bell` is rung when a message for this output was stored; `waker` when one can be taken.
-    pub(crate) fn start(
+    /// Starts it for an output of the journal.
+    pub(crate) fn of(
+        journal: &Journal,
         name: &str,
-        reader: OutputReader,
         bell: Arc<Bell>,
         waker: Arc<Waker>,
     ) -> std::io::Result<Feed> {
+        let missing = || std::io::Error::other(format!("the journal has no output {name}"));
+        let reader = journal.reader().output(name).ok_or_else(missing)?;
+        Feed::start(name, reader, bell, waker)
+    }
+
+    /// Starts the thread. `bell` is rung when a message for this output was stored; `waker` when one can be taken.
+    fn start(name: &str, reader: OutputReader, bell: Arc<Bell>, waker: Arc<Waker>) -> std::io::Result<Feed> {
         let shared = Arc::new(Shared { bell, room: Bell::default(), ahead: Mutex::default() });
         let (threads, name) = (Arc::clone(&shared), name.to_owned());
         let thread = std::thread::Builder::new()

@@ -73,6 +73,8 @@ pub(super) struct Client {
     pub(super) wire: Wire,
     pub(super) decoder: Decoder,
     pub(super) slots: Slots,
+    /// How much of an unfinished frame was there when it was last counted, in bytes.
+    pub(super) unfinished: usize,
     /// It is not read although there may be something.
     pub(super) held: bool,
     /// The peer will send no more.

@@ -7,17 +7,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 use mio::net::TcpStream;
 use protogen_core::hl7::Outcome;
-use protogen_core::llp::NoteKind;
-use protogen_core::llp::mllp::{Decoder, Dropped, Item};
+use protogen_core::llp::mllp::Decoder;
 use protogen_journal::{Completion, Message, Producer, Refusal};
 use protogen_sys::event_loop::{Drained, EventLoop, drain};
 
-use super::answer::{Answers, Manner, Request, first_segment};
+use super::answer::{Answers, Request};
 use super::client::{Client, Slots};
+use super::input::Input;
+use super::sink::Sink;
 use super::token::Owner;
 use super::wire::Wire;
-use crate::bell::Bell;
-use crate::config::{Connection, Debug, Socket};
 use crate::log;
 use crate::rejects::Rejects;
 
@@ -25,28 +24,15 @@ use crate::rejects::Rejects;
 const TURN: usize = 256 << 10;
 /// How long a message waits whose sender would not hear that the journal is full, before it is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
-
-/// An incoming connection.
-#[derive(Debug)]
-pub(super) struct Input {
-    pub(super) name: Arc<str>,
-    pub(super) socket: Socket,
-    manner: Manner,
-    debug: Debug,
-    /// Rung when a message of it was stored.
-    bells: Vec<Arc<Bell>>,
-    pub(super) open: usize,
-    framing_errors: u64,
-    /// A message of it was stored in this turn.
-    stored: bool,
-}
+/// How much the unfinished frames of all peers may take, in bytes; more only where one message may be longer than half of it.
+const MAX_UNFINISHED: usize = 256 << 20;
 
 /// A message that is being stored, in the order of the queue.
-struct InFlight {
-    client: u32,
-    slot: u64,
-    input: usize,
-    request: Request,
+pub(super) struct InFlight {
+    pub(super) client: u32,
+    pub(super) slot: u64,
+    pub(super) input: usize,
+    pub(super) request: Request,
 }
 
 pub(super) struct Intake {
@@ -65,6 +51,9 @@ pub(super) struct Intake {
     again_at: Option<Instant>,
     results: Vec<Completion>,
     touched: Vec<u32>,
+    /// How much the unfinished frames of all peers take, and may take.
+    unfinished: usize,
+    max_unfinished: usize,
     /// Not read, because the journal has enough.
     held: Vec<u32>,
     buffer: Vec<u8>,
@@ -77,29 +66,12 @@ pub(super) struct Intake {
     stopping: bool,
 }
 
-impl Input {
-    pub(super) fn new(connection: &Connection, socket: &Socket, bells: Vec<Arc<Bell>>) -> Input {
-        let manner = match (socket.use_ack, connection.use_hl7) {
-            (false, _) => Manner::Silent,
-            (true, true) => Manner::Hl7,
-            (true, false) => Manner::Mllp,
-        };
-        Input {
-            name: connection.name.as_str().into(),
-            socket: socket.clone(),
-            manner,
-            debug: connection.debug.clone(),
-            bells,
-            open: 0,
-            framing_errors: 0,
-            stored: false,
-        }
-    }
-}
-
 impl Intake {
     pub(super) fn new(inputs: Vec<Input>, producer: Producer, rejects: Rejects, most_peers: usize) -> Intake {
+        let longest = inputs.iter().map(|input| input.socket.max_size).max().unwrap_or(0);
         Intake {
+            unfinished: 0,
+            max_unfinished: MAX_UNFINISHED.max(longest.saturating_mul(2)),
             inputs,
             clients: HashMap::new(),
             most_peers,
@@ -151,8 +123,10 @@ impl Intake {
                 here.open += 1;
                 let decoder = Decoder::new(here.socket.mllp.clone());
                 let slots = Slots::default();
-                self.clients
-                    .insert(id, Client { input, peer, wire, decoder, slots, held: false, ended: false });
+                self.clients.insert(
+                    id,
+                    Client { input, peer, wire, decoder, slots, unfinished: 0, held: false, ended: false },
+                );
                 true
             }
             Err(error) => {
@@ -209,11 +183,35 @@ impl Intake {
                 }
             }
             Err(error) => {
+                if let Some(item) = decoder.handle_eof() {
+                    sink.take(item);
+                }
                 log::info!(&sink.input.name, "{peer}: {error}");
                 return self.close(id, events);
             }
         }
+        self.unfinished -= std::mem::replace(&mut client.unfinished, client.decoder.collected());
+        self.unfinished += client.unfinished;
         self.settle(id, events, now);
+        self.bound_unfinished(events);
+    }
+
+    /// Closes the peers that have been silent for longest in the middle of their frames, if these take too much.
+    fn bound_unfinished(&mut self, events: &mut EventLoop) {
+        while self.unfinished > self.max_unfinished {
+            let unfinished = self.clients.iter().filter(|(_, client)| client.unfinished > 0);
+            let silent = unfinished.min_by_key(|(_, client)| client.decoder.poll_timeout());
+            let Some((id, client)) = silent else { return };
+            log::error!(
+                &self.inputs[client.input].name,
+                "{}: closed in the middle of a frame, at {} bytes: the unfinished frames of all peers take more than {}",
+                client.peer,
+                client.unfinished,
+                self.max_unfinished
+            );
+            let id = *id;
+            self.close(id, events);
+        }
     }
 
     /// A peer's timer is due.
@@ -236,6 +234,8 @@ impl Intake {
             }
             .take(item);
         }
+        self.unfinished -= std::mem::replace(&mut client.unfinished, client.decoder.collected());
+        self.unfinished += client.unfinished;
         self.settle(id, events, now);
     }
 
@@ -257,6 +257,7 @@ impl Intake {
 
     fn close(&mut self, id: u32, events: &mut EventLoop) {
         if let Some(client) = self.clients.remove(&id) {
+            self.unfinished -= client.unfinished;
             let input = &mut self.inputs[client.input];
             input.open -= 1;
             log::info!(&input.name, "{}: closed", client.peer);
@@ -379,103 +380,5 @@ impl Intake {
     /// How many messages are stored one after the other right now.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.len()
-    }
-}
-
-/// Where the items of one peer go.
-struct Sink<'a> {
-    id: u32,
-    peer: &'a str,
-    slots: &'a mut Slots,
-    index: usize,
-    input: &'a mut Input,
-    queue: &'a mut VecDeque<(u64, Message)>,
-    in_flight: &'a mut VecDeque<InFlight>,
-    next_tag: &'a mut u64,
-    answers: &'a mut Answers,
-    rejects: &'a Rejects,
-    time: SystemTime,
-}
-
-impl Sink<'_> {
-    fn take(&mut self, item: Item<'_>) {
-        match item {
-            Item::Frame(frame) => {
-                if frame.missing_trailer {
-                    self.framing_error(NoteKind::MissingTrailer, frame.offset, 0, b"");
-                }
-                if frame.byte_order_mark {
-                    self.framing_error(NoteKind::ByteOrderMark, frame.offset, 0, b"");
-                }
-                self.message(frame.message, frame.offset);
-            }
-            Item::Commit(_, offset) => self.framing_error(NoteKind::StrayCommit, offset, 0, b""),
-            Item::Dropped(dropped) => self.dropped(&dropped),
-            _ => {}
-        }
-    }
-
-    fn message(&mut self, message: &[u8], offset: u64) {
-        let (peer, name) = (self.peer, &self.input.name);
-        log::received_or_sent(name, peer, "received", message, self.input.debug.dump);
-        let request = match Request::of(message, self.input.manner, &self.input.socket.mllp) {
-            Ok(request) => request,
-            Err(why) => return self.unreadable(message, offset, why),
-        };
-        if self.input.debug.nack {
-            // It stays with its sender: what is rejected is not delivered.
-            let (text, settings) = ("rejected, as debug says", &self.input.socket.mllp);
-            let answer = self.answers.negative(&request, Outcome::Rejected, text, settings, self.time);
-            self.slots.expect(Some(answer));
-            return;
-        }
-        let slot = self.slots.expect(None);
-        let stored = Message { connection: Arc::clone(name), time: self.time, bytes: message.to_vec() };
-        self.queue.push_back((*self.next_tag, stored));
-        *self.next_tag += 1;
-        self.in_flight.push_back(InFlight { client: self.id, slot, input: self.index, request });
-    }
-
-    fn unreadable(&mut self, message: &[u8], offset: u64, why: &str) {
-        let (peer, name) = (self.peer, &self.input.name);
-        log::error!(name, "{peer}: the frame at byte {offset} {why}");
-        log::prod!(name, "{peer}: not taken: {}", message.escape_ascii());
-        self.rejects.keep(name, self.time, why, offset, message.len() as u64, message);
-        if let Some(answer) = self.answers.unreadable(message, &self.input.socket.mllp, self.time) {
-            self.slots.expect(Some(answer));
-        }
-    }
-
-    fn dropped(&mut self, dropped: &Dropped<'_>) {
-        let Dropped { kind, offset, count, bytes, .. } = *dropped;
-        self.framing_error(kind, offset, count, bytes);
-        let settings = &self.input.socket.mllp;
-        let request = match (kind, self.input.manner) {
-            (NoteKind::TooLong, Manner::Hl7) => {
-                Request::Hl7 { header: first_segment(bytes).to_vec(), kept: None }
-            }
-            (NoteKind::TooLong | NoteKind::Utf16, Manner::Mllp) => Request::Mllp,
-            _ => return,
-        };
-        let text = format!("longer than {} bytes, which maxsize allows", settings.max_message);
-        // A message that is too long will be too long again: an error of content.
-        let answer = self.answers.negative(&request, Outcome::Error, &text, settings, self.time);
-        self.slots.expect(Some(answer));
-    }
-
-    /// Framing errors are counted, logged, and what was thrown away is kept.
-    fn framing_error(&mut self, kind: NoteKind, offset: u64, count: u64, bytes: &[u8]) {
-        self.input.framing_errors += 1;
-        let name = &self.input.name;
-        let dropped = if count > 0 { format!(", {count} bytes dropped") } else { String::new() };
-        log::error!(
-            name,
-            "{}: framing error {}: {kind} at byte {offset}{dropped}",
-            self.peer,
-            self.input.framing_errors
-        );
-        if !bytes.is_empty() {
-            self.rejects.keep(name, self.time, &kind.to_string(), offset, count, bytes);
-        }
     }
 }

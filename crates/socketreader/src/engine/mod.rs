@@ -3,10 +3,12 @@
 mod answer;
 mod client;
 mod dial;
+mod input;
 mod intake;
 mod judge;
 mod outlet;
 mod receivers;
+mod sink;
 mod token;
 mod wire;
 
@@ -27,10 +29,12 @@ use crate::feed::Feed;
 use crate::log;
 use crate::rejects::Rejects;
 use dial::{Dialled, Dialler};
-use intake::{Input, Intake};
+use input::Input;
+use intake::Intake;
 use outlet::{Outlet, Want};
 pub(crate) use receivers::MAX_RECEIVERS;
-use token::Owner;
+use token::{AGAIN_TIMER, Owner, PRUNE_TIMER};
+use wire::is_the_peers;
 
 /// How long the end may take: what is in flight is finished, the rest is in the journal.
 const END: Duration = Duration::from_secs(4);
@@ -108,7 +112,8 @@ impl Engine {
                     Role::Input(inputs.len() - 1)
                 }
                 Kind::SocketOut(socket) => {
-                    let feed = start_feed(&journal, connection, bells[number].clone(), &events)?;
+                    let bell = bells[number].clone().unwrap_or_default();
+                    let feed = Feed::of(&journal, &connection.name, bell, events.waker())?;
                     outlets.push(Outlet::new(outlets.len(), connection, socket, feed, Arc::clone(&producer)));
                     Role::Outlet(outlets.len() - 1)
                 }
@@ -388,24 +393,4 @@ impl Engine {
         self.outlets.clear();
         Ok(())
     }
-}
-
-const PRUNE_TIMER: protogen_sys::event_loop::Token = protogen_sys::event_loop::Token(usize::MAX >> 1);
-const AGAIN_TIMER: protogen_sys::event_loop::Token = protogen_sys::event_loop::Token((usize::MAX >> 1) - 1);
-
-fn start_feed(
-    journal: &Journal,
-    connection: &Connection,
-    bell: Option<Arc<Bell>>,
-    events: &EventLoop,
-) -> io::Result<Feed> {
-    let missing = || io::Error::other(format!("the journal has no output {}", connection.name));
-    let reader = journal.reader().output(&connection.name).ok_or_else(missing)?;
-    Feed::start(&connection.name, reader, bell.unwrap_or_default(), events.waker())
-}
-
-/// Errors of accept(2) that concern only the connection that was to be accepted.
-fn is_the_peers(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }

@@ -17,6 +17,10 @@ pub(super) enum Owner {
     Dial(usize),
 }
 
+/// Timers of the loop itself, which have no owner.
+pub(super) const PRUNE_TIMER: Token = Token(usize::MAX >> 1);
+pub(super) const AGAIN_TIMER: Token = Token((usize::MAX >> 1) - 1);
+
 const SHIFT: u32 = 32;
 
 impl Owner {

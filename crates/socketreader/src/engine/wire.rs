@@ -86,3 +86,9 @@ impl Wire {
         events.forget(self.token);
     }
 }
+
+/// Errors of accept(2) that concern only the connection that was to be accepted.
+pub(super) fn is_the_peers(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}

@@ -15,7 +15,7 @@ const NAK: u8 = 0x15;
 /// Junk is reported at the latest after so many bytes.
 const JUNK_RUN: u64 = 64 << 10;
 /// A buffer larger than this is given back after its message.
-const KEPT_CAPACITY: usize = 1 << 20;
+const KEPT_CAPACITY: usize = 64 << 10;
 
 /// Takes the frames out of a stream, however it was split.
 ///
@@ -176,6 +176,11 @@ impl Decoder {
         let held = std::mem::take(&mut self.undecided);
         self.add_junk(&held, self.offset - held.len() as u64);
         if self.junk.audible { Some(self.lend(Found::Junk)) } else { None }
+    }
+
+    /// How much of an unfinished frame is kept, in bytes.
+    pub fn collected(&self) -> usize {
+        if self.in_frame { self.partial.len() + self.undecided.len() } else { 0 }
     }
 
     /// Whether a frame has begun and not ended.

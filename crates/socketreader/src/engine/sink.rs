@@ -1,0 +1,115 @@
+//! What becomes of the items that a peer's decoder finds.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use protogen_core::hl7::Outcome;
+use protogen_core::llp::NoteKind;
+use protogen_core::llp::mllp::{Dropped, Item};
+use protogen_journal::Message;
+
+use super::answer::{Answers, Manner, Request, first_segment};
+use super::client::Slots;
+use super::input::Input;
+use super::intake::InFlight;
+use crate::log;
+use crate::rejects::Rejects;
+
+/// Where the items of one peer go.
+pub(super) struct Sink<'a> {
+    pub(super) id: u32,
+    pub(super) peer: &'a str,
+    pub(super) slots: &'a mut Slots,
+    pub(super) index: usize,
+    pub(super) input: &'a mut Input,
+    pub(super) queue: &'a mut VecDeque<(u64, Message)>,
+    pub(super) in_flight: &'a mut VecDeque<InFlight>,
+    pub(super) next_tag: &'a mut u64,
+    pub(super) answers: &'a mut Answers,
+    pub(super) rejects: &'a Rejects,
+    pub(super) time: SystemTime,
+}
+
+impl Sink<'_> {
+    pub(super) fn take(&mut self, item: Item<'_>) {
+        match item {
+            Item::Frame(frame) => {
+                if frame.missing_trailer {
+                    self.framing_error(NoteKind::MissingTrailer, frame.offset, 0, b"");
+                }
+                if frame.byte_order_mark {
+                    self.framing_error(NoteKind::ByteOrderMark, frame.offset, 0, b"");
+                }
+                self.message(frame.message, frame.offset);
+            }
+            Item::Commit(_, offset) => self.framing_error(NoteKind::StrayCommit, offset, 0, b""),
+            Item::Dropped(dropped) => self.dropped(&dropped),
+            _ => {}
+        }
+    }
+
+    fn message(&mut self, message: &[u8], offset: u64) {
+        let (peer, name) = (self.peer, &self.input.name);
+        log::received_or_sent(name, peer, "received", message, self.input.debug.dump);
+        let request = match Request::of(message, self.input.manner, &self.input.socket.mllp) {
+            Ok(request) => request,
+            Err(why) => return self.unreadable(message, offset, why),
+        };
+        if self.input.debug.nack {
+            // It stays with its sender: what is rejected is not delivered.
+            let (text, settings) = ("rejected, as debug says", &self.input.socket.mllp);
+            let answer = self.answers.negative(&request, Outcome::Rejected, text, settings, self.time);
+            self.slots.expect(Some(answer));
+            return;
+        }
+        let slot = self.slots.expect(None);
+        let stored = Message { connection: Arc::clone(name), time: self.time, bytes: message.to_vec() };
+        self.queue.push_back((*self.next_tag, stored));
+        *self.next_tag += 1;
+        self.in_flight.push_back(InFlight { client: self.id, slot, input: self.index, request });
+    }
+
+    fn unreadable(&mut self, message: &[u8], offset: u64, why: &str) {
+        let (peer, name) = (self.peer, &self.input.name);
+        log::error!(name, "{peer}: the frame at byte {offset} {why}");
+        log::prod!(name, "{peer}: not taken: {}", message.escape_ascii());
+        self.rejects.keep(name, self.time, why, offset, message.len() as u64, message);
+        if let Some(answer) = self.answers.unreadable(message, &self.input.socket.mllp, self.time) {
+            self.slots.expect(Some(answer));
+        }
+    }
+
+    fn dropped(&mut self, dropped: &Dropped<'_>) {
+        let Dropped { kind, offset, count, bytes, .. } = *dropped;
+        self.framing_error(kind, offset, count, bytes);
+        let settings = &self.input.socket.mllp;
+        let request = match (kind, self.input.manner) {
+            (NoteKind::TooLong, Manner::Hl7) => {
+                Request::Hl7 { header: first_segment(bytes).to_vec(), kept: None }
+            }
+            (NoteKind::TooLong | NoteKind::Utf16, Manner::Mllp) => Request::Mllp,
+            _ => return,
+        };
+        let text = format!("longer than {} bytes, which maxsize allows", settings.max_message);
+        // A message that is too long will be too long again: an error of content.
+        let answer = self.answers.negative(&request, Outcome::Error, &text, settings, self.time);
+        self.slots.expect(Some(answer));
+    }
+
+    /// Framing errors are counted, logged, and what was thrown away is kept.
+    fn framing_error(&mut self, kind: NoteKind, offset: u64, count: u64, bytes: &[u8]) {
+        self.input.framing_errors += 1;
+        let name = &self.input.name;
+        let dropped = if count > 0 { format!(", {count} bytes dropped") } else { String::new() };
+        log::error!(
+            name,
+            "{}: framing error {}: {kind} at byte {offset}{dropped}",
+            self.peer,
+            self.input.framing_errors
+        );
+        if !bytes.is_empty() {
+            self.rejects.keep(name, self.time, &kind.to_string(), offset, count, bytes);
+        }
+    }
+}
