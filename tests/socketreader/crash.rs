@@ -86,9 +86,14 @@ impl Site {
             .arg(self.dir.join("sr.cfg"))
     }
 
+    /// The names of an output's files, in order; not of those in the making.
+    fn files(&self, output: &str) -> Vec<String> {
+        self.dir.list(output).into_iter().filter(|name| !name.starts_with('.')).collect()
+    }
+
     /// The control ids of an output's files, in the order of their names.
     fn delivered(&self, output: &str) -> Vec<String> {
-        let names = self.dir.list(output).into_iter().filter(|name| !name.starts_with('.'));
+        let names = self.files(output).into_iter();
         names.map(|name| control_id(&self.dir.read(Path::new(output).join(name)))).collect()
     }
 }
@@ -199,13 +204,13 @@ fn what_was_acknowledged_is_delivered_after_kill_9() {
         // There may be a backlog: it may take its time, as long as it gets shorter.
         let (mut seen, mut last) = (0, 0);
         while last < CLIENTS {
-            let names = site.dir.list(output);
-            let newest = names.iter().rev().filter(|name| !name.starts_with('.')).take(4 * CLIENTS);
+            let names = site.files(output);
+            let newest = names.iter().rev().take(4 * CLIENTS);
             let ids = newest.map(|name| control_id(&site.dir.read(Path::new(output).join(name))));
             last = ids.filter(|id| id.ends_with("-last")).count();
             seen = names.len();
             if last < CLIENTS {
-                crate::support::wait_until(|| site.dir.list(output).len() > seen);
+                crate::support::wait_until(|| site.files(output).len() > seen);
             }
         }
         println!("{output}: {seen} files at the end");
