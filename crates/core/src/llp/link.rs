@@ -46,6 +46,11 @@ pub trait Link {
     /// Gives up a message. Returns false when it is over already, or cannot be taken back.
     fn cancel(&mut self, id: SendId, now: Instant) -> bool;
 
+    /// The connection id that the peer gave itself (ILLP), once its message has come; empty where there is none.
+    fn connection_id(&self) -> &[u8] {
+        &[]
+    }
+
     /// Whether this side can take messages now; X3.28 answers a bid by it, the others do not care.
     fn set_ready(&mut self, _ready: bool) {}
 

@@ -145,6 +145,10 @@ impl Link for Server {
         Ok(SendId(0))
     }
 
+    fn connection_id(&self) -> &[u8] {
+        self.token()
+    }
+
     fn accept(&mut self, _now: Instant) {}
 
     fn refuse(&mut self, _now: Instant) {}
