@@ -1,6 +1,7 @@
 //! The gateway between HL7 and CareVue. See cvgateway(8).
 
 pub mod decide;
+pub mod profile;
 
 use std::process::ExitCode;
 
