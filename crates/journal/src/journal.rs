@@ -12,7 +12,7 @@ use crate::error::{JournalError, Refusal};
 use crate::queue::{Producer, Queue, Turn, Writer};
 use crate::reader::Reader;
 use crate::settings::Settings;
-use crate::store::{NewMessage, Recovery, Store, millis};
+use crate::store::{Recovery, Store, millis};
 
 /// A message to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,12 +23,6 @@ pub struct Message {
     pub time: SystemTime,
     /// The message itself, at most [`Settings::max_message`] bytes.
     pub bytes: Vec<u8>,
-}
-
-impl From<Message> for NewMessage {
-    fn from(Message { connection, time, bytes }: Message) -> NewMessage {
-        NewMessage { connection, time: millis(time), bytes }
-    }
 }
 
 /// An open journal. Its directory is locked; dropped, it finishes what is queued, and gives the lock up.
@@ -82,7 +76,10 @@ impl Journal {
                 doing: "cannot start a thread",
                 source,
             })?;
-        Ok((Journal { directory: directory.to_owned(), queue, reader, writer: store, thread: Some(thread) }, recovery))
+        Ok((
+            Journal { directory: directory.to_owned(), queue, reader, writer: store, thread: Some(thread) },
+            recovery,
+        ))
     }
 
     /// A way in. `notify` is called by the writer after each group that has results for this producer; it must not
@@ -137,16 +134,15 @@ where
     F: FileOps + 'static,
     F::File: 'static,
 {
-    fn write(&self, queue: &Queue, messages: Vec<NewMessage>) -> Vec<Result<u64, Refusal>> {
+    fn write(&self, queue: &Queue, messages: &[Message]) -> Vec<Result<u64, Refusal>> {
         let mut store = self.lock();
         let Some(store) = store.as_mut() else { return vec![Err(Refusal::Failed); messages.len()] };
         // Taken only now: what is queued is written in its order, whoever writes it.
-        let mut batch = queue.take();
+        let batch = queue.take();
         let (queued, prune) = (batch.messages.len(), batch.prune);
-        batch.messages.extend(messages);
-        let mut committed = store.commit(&batch.messages, &batch.deliveries);
+        let group: Vec<&Message> = batch.messages.iter().chain(messages).collect();
+        let mut committed = store.commit(&group, &batch.deliveries);
         let own = committed.messages.split_off(queued);
-        batch.messages.truncate(queued);
         queue.complete(batch, committed.messages, committed.deliveries);
         if let Some(now) = prune {
             store.prune(now);
@@ -166,7 +162,7 @@ where
 {
     loop {
         match queue.wait() {
-            Turn::Write => drop(store.write(queue, Vec::new())),
+            Turn::Write => drop(store.write(queue, &[])),
             Turn::Tick => {
                 if let Some(store) = store.lock().as_mut() {
                     store.tick();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Refusal;
 use crate::journal::Message;
-use crate::store::{Delivery, NewMessage};
+use crate::store::Delivery;
 
 /// The most delivery records that are queued or whose refusals are not collected yet.
 const MAX_DELIVERIES: usize = 16_384;
@@ -85,7 +85,7 @@ struct Waiting {
 /// All that waited when the writer came.
 #[derive(Default)]
 pub(crate) struct Batch {
-    pub messages: Vec<NewMessage>,
+    pub messages: Vec<Message>,
     senders: Vec<(u64, Arc<Mailbox>)>,
     pub deliveries: Vec<Delivery>,
     recorders: Vec<Arc<Mailbox>>,
@@ -106,7 +106,7 @@ pub(crate) enum Turn {
 pub(crate) trait Writer: Send + Sync {
     /// Writes all that waits in the queue and then `messages` as one group, reports what waited, and gives the
     /// results of `messages`.
-    fn write(&self, queue: &Queue, messages: Vec<NewMessage>) -> Vec<Result<u64, Refusal>>;
+    fn write(&self, queue: &Queue, messages: &[Message]) -> Vec<Result<u64, Refusal>>;
 }
 
 impl Queue {
@@ -307,16 +307,9 @@ impl Producer {
     /// Stores messages in the caller's thread, as one group with all that is queued, and waits for the disk: the way
     /// for a thread that can do nothing before its messages are stored, since no other thread has to be woken.
     ///
-    /// The results are pushed to `results`, each bearing its message's tag.
-    pub fn store(
-        &self,
-        messages: impl IntoIterator<Item = (u64, Message)>,
-        results: &mut Vec<Completion>,
-    ) {
-        let (tags, messages): (Vec<u64>, Vec<NewMessage>) =
-            messages.into_iter().map(|(tag, message)| (tag, message.into())).unzip();
-        let stored = self.writer.write(&self.queue, messages);
-        results.extend(tags.into_iter().zip(stored).map(|(tag, result)| Completion::of(tag, result)));
+    /// Gives for each message its number, or why it is not stored.
+    pub fn store(&self, messages: &[Message]) -> Vec<Result<u64, Refusal>> {
+        self.writer.write(&self.queue, messages)
     }
 
     fn put(&self, waiting: &mut Waiting, tag: u64, message: Message) -> Result<(), Message> {
@@ -326,7 +319,7 @@ impl Producer {
             return Err(message);
         }
         waiting.bytes += size;
-        waiting.batch.messages.push(message.into());
+        waiting.batch.messages.push(message);
         waiting.batch.senders.push((tag, Arc::clone(&self.mailbox)));
         Ok(())
     }

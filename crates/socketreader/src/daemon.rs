@@ -14,7 +14,7 @@ use protogen_sys::services;
 
 use crate::bell::Bell;
 use crate::config::{Config, Kind};
-use crate::engine::{Engine, MAX_RECEIVERS, Parts, bells_of};
+use crate::engine::{Acceptance, AcceptanceParts, Engine, Listener, MAX_RECEIVERS, Parts, bells_of};
 use crate::files::Workers;
 use crate::log;
 use crate::rejects::Rejects;
@@ -92,10 +92,18 @@ fn serve(config: Config, log: Log) -> anyhow::Result<()> {
             workers.read(&connection.name, settings.clone(), &journal, bells)?;
         }
     }
-    let engine = Engine::new(
-        Arc::clone(&config),
-        Parts { events, journal, log, listeners, bells, rejects, most_peers },
-    )?;
+    let (incoming, outgoing) =
+        listeners.into_iter().partition(|listener| config.connections[listener.connection].kind.is_input());
+    let acceptance = AcceptanceParts {
+        producer: journal.producer(|| {}),
+        listeners: incoming,
+        bells: bells.clone(),
+        rejects,
+        most_peers,
+    };
+    let acceptance = Acceptance::start(Arc::clone(&config), acceptance, events.waker())?;
+    let engine =
+        Engine::new(&config, Parts { events, journal, log, listeners: outgoing, bells, acceptance })?;
     log::info!(log::GENERAL, "serving {} connections", config.connections.len());
     let notifier = Notifier::from_environment();
     if let Err(error) = notifier.ready() {
@@ -134,13 +142,13 @@ fn make_room(config: &Config) -> anyhow::Result<usize> {
 }
 
 /// Binds every listening socket.
-fn listen(config: &Config) -> anyhow::Result<Vec<(usize, std::net::TcpListener)>> {
+fn listen(config: &Config) -> anyhow::Result<Vec<Listener>> {
     let mut listeners = Vec::new();
     for (number, connection) in config.connections.iter().enumerate() {
         let Some(socket) = connection.kind.socket().filter(|socket| socket.server) else { continue };
         let bound = socket.place().and_then(|place| services::listen(&place.to_listen()?));
         let bound = bound.map_err(Error::msg).with_context(|| format!("[{}]", connection.name))?;
-        listeners.extend(bound.into_iter().map(|listener| (number, listener)));
+        listeners.extend(bound.into_iter().map(|socket| Listener { connection: number, socket }));
     }
     Ok(listeners)
 }

@@ -9,6 +9,8 @@ use crate::config::{Connection, Debug, Socket};
 /// An incoming connection.
 #[derive(Debug)]
 pub(super) struct Input {
+    /// Its number in the configuration.
+    pub(super) number: usize,
     pub(super) name: Arc<str>,
     pub(super) socket: Socket,
     pub(super) manner: Manner,
@@ -22,13 +24,19 @@ pub(super) struct Input {
 }
 
 impl Input {
-    pub(super) fn new(connection: &Connection, socket: &Socket, bells: Vec<Arc<Bell>>) -> Input {
+    pub(super) fn new(
+        number: usize,
+        connection: &Connection,
+        socket: &Socket,
+        bells: Vec<Arc<Bell>>,
+    ) -> Input {
         let manner = match (socket.use_ack, connection.use_hl7) {
             (false, _) => Manner::Silent,
             (true, true) => Manner::Hl7,
             (true, false) => Manner::Mllp,
         };
         Input {
+            number,
             name: connection.name.as_str().into(),
             socket: socket.clone(),
             manner,

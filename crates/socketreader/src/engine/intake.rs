@@ -1,6 +1,6 @@
 //! The incoming sockets: messages in, to the journal, answers out.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -8,10 +8,11 @@ use std::time::{Duration, Instant, SystemTime};
 use mio::net::TcpStream;
 use protogen_core::hl7::Outcome;
 use protogen_core::llp::mllp::Decoder;
-use protogen_journal::{Completion, Message, Producer, Refusal};
+use protogen_journal::{Message, Producer, Refusal};
 use protogen_sys::event_loop::{Drained, EventLoop, drain};
+use rustc_hash::FxHashMap;
 
-use super::answer::{Answers, Request};
+use super::answer::Answers;
 use super::client::{Client, Slots};
 use super::input::Input;
 use super::sink::Sink;
@@ -27,29 +28,53 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How much the unfinished frames of all peers may take, in bytes; more only where one message may be longer than half of it.
 const MAX_UNFINISHED: usize = 256 << 20;
 
-/// A message that is being stored, in the order of the queue.
-pub(super) struct InFlight {
+/// How much is read before it is stored, in bytes; more only where the rest of one reading is longer.
+const GROUP: usize = 4 << 20;
+
+/// How long messages that come one after the other are taken along before the first of them is stored.
+const GROW: Duration = Duration::from_micros(50);
+
+/// Who waits for the answer to a message that is to be stored.
+pub(super) struct Sender {
     pub(super) client: u32,
     pub(super) slot: u64,
     pub(super) input: usize,
-    pub(super) request: Request,
+    /// For when it is stored; may be empty.
+    pub(super) answer: Vec<u8>,
+    /// Whether the sender would hear that it was not stored.
+    pub(super) hears_no: bool,
+}
+
+/// What becomes one write: all that was ready.
+#[derive(Default)]
+pub(super) struct Group {
+    messages: Vec<Message>,
+    senders: Vec<Sender>,
+    bytes: usize,
+    /// When the first of them was read.
+    begun: Option<Instant>,
+}
+
+impl Group {
+    pub(super) fn push(&mut self, message: Message, sender: Sender) {
+        self.bytes += message.bytes.len();
+        self.begun.get_or_insert_with(Instant::now);
+        self.messages.push(message);
+        self.senders.push(sender);
+    }
 }
 
 pub(super) struct Intake {
     pub(super) inputs: Vec<Input>,
-    clients: HashMap<u32, Client>,
+    clients: FxHashMap<u32, Client>,
     most_peers: usize,
     next_id: u32,
     producer: Producer,
-    /// Not yet taken by the journal.
-    queue: VecDeque<(u64, Message)>,
-    /// All that the journal or the queue has, oldest first.
-    in_flight: VecDeque<InFlight>,
-    next_tag: u64,
+    /// Read and not yet stored.
+    group: Group,
     /// Messages that could not be stored and whose senders would not hear it.
     again: VecDeque<(usize, Vec<u8>)>,
     again_at: Option<Instant>,
-    results: Vec<Completion>,
     touched: Vec<u32>,
     /// How much the unfinished frames of all peers take, and may take.
     unfinished: usize,
@@ -61,7 +86,7 @@ pub(super) struct Intake {
     rejects: Rejects,
     /// Outputs have too many messages waiting: nothing is read.
     pub(super) back_pressure: bool,
-    /// Connections that we made and that are closed.
+    /// Connections that we made and that are closed, by their numbers in the configuration.
     lost: Vec<usize>,
     stopping: bool,
 }
@@ -73,16 +98,13 @@ impl Intake {
             unfinished: 0,
             max_unfinished: MAX_UNFINISHED.max(longest.saturating_mul(2)),
             inputs,
-            clients: HashMap::new(),
+            clients: FxHashMap::default(),
             most_peers,
             next_id: 0,
             producer,
-            queue: VecDeque::new(),
-            in_flight: VecDeque::new(),
-            next_tag: 0,
+            group: Group::default(),
             again: VecDeque::new(),
             again_at: None,
-            results: Vec::new(),
             touched: Vec::new(),
             held: Vec::new(),
             buffer: vec![0; 64 << 10],
@@ -138,7 +160,7 @@ impl Intake {
 
     /// Whether nothing more is taken for now.
     fn is_full(&self) -> bool {
-        !self.queue.is_empty() || !self.again.is_empty() || self.back_pressure || self.stopping
+        !self.again.is_empty() || self.back_pressure || self.stopping
     }
 
     /// Reads what a peer sent.
@@ -160,9 +182,7 @@ impl Intake {
             slots,
             index: client.input,
             input: &mut self.inputs[client.input],
-            queue: &mut self.queue,
-            in_flight: &mut self.in_flight,
-            next_tag: &mut self.next_tag,
+            group: &mut self.group,
             answers: &mut self.answers,
             rejects: &self.rejects,
             time: SystemTime::now(),
@@ -194,6 +214,9 @@ impl Intake {
         self.unfinished += client.unfinished;
         self.settle(id, events, now);
         self.bound_unfinished(events);
+        if self.group.bytes >= GROUP {
+            self.store(events, now);
+        }
     }
 
     /// Closes the peers that have been silent for longest in the middle of their frames, if these take too much.
@@ -225,9 +248,7 @@ impl Intake {
                 slots,
                 index: client.input,
                 input: &mut self.inputs[client.input],
-                queue: &mut self.queue,
-                in_flight: &mut self.in_flight,
-                next_tag: &mut self.next_tag,
+                group: &mut self.group,
                 answers: &mut self.answers,
                 rejects: &self.rejects,
                 time: SystemTime::now(),
@@ -262,36 +283,36 @@ impl Intake {
             input.open -= 1;
             log::info!(&input.name, "{}: closed", client.peer);
             if !input.socket.server {
-                self.lost.push(client.input);
+                self.lost.push(input.number);
             }
             client.wire.close(events);
         }
     }
 
-    /// Hands what has come to the journal: all that was ready becomes one group.
-    pub(super) fn submit(&mut self, events: &mut EventLoop, now: Instant) {
+    /// Whether there are messages to be stored.
+    pub(super) fn has_group(&self) -> bool {
+        self.group.begun.is_some()
+    }
+
+    /// Whether more may be taken along before they are stored.
+    pub(super) fn may_grow(&self, now: Instant) -> bool {
+        self.group.begun.is_some_and(|begun| now.duration_since(begun) < GROW)
+    }
+
+    /// Stores what has come and answers it: all that was ready is one group.
+    pub(super) fn turn_ends(&mut self, events: &mut EventLoop, now: Instant) {
         if self.again_at.is_some_and(|due| due <= now) {
             self.again_at = None;
             for (input, bytes) in std::mem::take(&mut self.again) {
-                let message = Message {
-                    connection: Arc::clone(&self.inputs[input].name),
-                    time: SystemTime::now(),
-                    bytes: bytes.clone(),
-                };
-                self.queue.push_back((self.next_tag, message));
-                self.next_tag += 1;
+                let connection = Arc::clone(&self.inputs[input].name);
+                let message = Message { connection, time: SystemTime::now(), bytes };
                 // No client has this slot: there is nobody to answer.
-                self.in_flight.push_back(InFlight {
-                    client: u32::MAX,
-                    slot: 0,
-                    input,
-                    request: Request::Silent(bytes),
-                });
+                let answer = Vec::new();
+                self.group
+                    .push(message, Sender { client: u32::MAX, slot: 0, input, answer, hears_no: false });
             }
         }
-        if !self.queue.is_empty() {
-            self.producer.append_all(&mut self.queue);
-        }
+        self.store(events, now);
         if !self.held.is_empty() && !self.is_full() {
             for id in std::mem::take(&mut self.held) {
                 events.revisit(Owner::Client(id).token());
@@ -299,55 +320,54 @@ impl Intake {
         }
     }
 
-    /// When [`submit`](Intake::submit) has something to do without an event.
+    /// When [`turn_ends`](Intake::turn_ends) has something to do without an event.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.again_at
     }
 
-    /// Takes the journal's results and answers the senders.
-    pub(super) fn collect(&mut self, events: &mut EventLoop, now: Instant) {
-        let mut results = std::mem::take(&mut self.results);
-        self.producer.completions(&mut results);
+    /// Stores the group, waiting for the disk, and answers the senders.
+    fn store(&mut self, events: &mut EventLoop, now: Instant) {
+        if self.group.messages.is_empty() {
+            return;
+        }
+        let Group { mut messages, mut senders, .. } = std::mem::take(&mut self.group);
+        let results = self.producer.store(&messages);
         let time = SystemTime::now();
-        for result in results.drain(..) {
-            // Results come in the order of the queue.
-            let Some(flight) = self.in_flight.pop_front() else { break };
-            let InFlight { client, slot, input: index, request } = flight;
-            let input = &mut self.inputs[index];
-            let settings = &input.socket.mllp;
+        for ((result, sender), message) in results.into_iter().zip(senders.drain(..)).zip(messages.drain(..))
+        {
+            let input = &mut self.inputs[sender.input];
             let answer = match result {
-                Completion::Stored { .. } => {
+                Ok(_) => {
                     input.stored = true;
-                    if input.debug.noack {
-                        Vec::new()
-                    } else {
-                        self.answers.positive(&request, settings, time)
-                    }
+                    sender.answer
                 }
-                Completion::Refused { refusal, .. } if request.is_kept() && refusal != Refusal::TooLong => {
+                Err(refusal) if !sender.hears_no && refusal != Refusal::TooLong => {
                     log::error!(
                         &input.name,
                         "not stored: {refusal}; it is tried again, nothing is read meanwhile"
                     );
-                    self.again.extend(request.into_kept().map(|bytes| (index, bytes)));
+                    self.again.push_back((sender.input, message.bytes));
                     self.again_at.get_or_insert(now + AGAIN);
                     Vec::new()
                 }
-                Completion::Refused { refusal, .. } => {
+                Err(refusal) => {
                     log::error!(&input.name, "not stored, the sender is to try later: {refusal}");
-                    let text = format!("try later: {refusal}");
-                    self.answers.negative(&request, Outcome::Rejected, &text, settings, time)
+                    let (text, settings) = (format!("try later: {refusal}"), &input.socket.mllp);
+                    let (manner, outcome) = (input.manner, Outcome::Rejected);
+                    self.answers.negative(&message.bytes, manner, outcome, &text, settings, time)
                 }
-                _ => Vec::new(),
             };
-            if let Some(here) = self.clients.get_mut(&client) {
+            if let Some(here) = self.clients.get_mut(&sender.client) {
                 let due = (!input.debug.delayack.is_zero()).then(|| now + input.debug.delayack);
                 log::debug!(&input.name, "{}: answered {}", here.peer, answer.escape_ascii());
-                here.slots.answer(slot, answer, due);
-                self.touched.push(client);
+                here.slots.answer(sender.slot, answer, due);
+                if self.touched.last() != Some(&sender.client) {
+                    self.touched.push(sender.client);
+                }
             }
         }
-        self.results = results;
+        // Their room is used again.
+        (self.group.messages, self.group.senders) = (messages, senders);
         for input in &mut self.inputs {
             if std::mem::take(&mut input.stored) {
                 input.bells.iter().for_each(|bell| bell.ring());
@@ -362,7 +382,7 @@ impl Intake {
         self.touched = touched;
     }
 
-    /// The next incoming connection that is to be made again.
+    /// The next connection of the configuration that is to be made again.
     pub(super) fn take_lost(&mut self) -> Option<usize> {
         self.lost.pop()
     }
@@ -374,11 +394,11 @@ impl Intake {
 
     /// Whether every message that was read is stored and its answer written.
     pub(super) fn is_idle(&self) -> bool {
-        self.in_flight.is_empty() && self.clients.values().all(Client::is_answered)
+        self.group.messages.is_empty() && self.clients.values().all(Client::is_answered)
     }
 
-    /// How many messages are stored one after the other right now.
+    /// How many messages are to be stored right now.
     pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.len()
+        self.group.messages.len()
     }
 }

@@ -6,13 +6,14 @@ use std::io;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::ZonedDateTime;
 use nix::sys::stat::{Mode, umask};
 use protogen_journal::{Completion, Delivery, Outcome, OutputReader, Producer, Refusal, Stored};
 use protogen_sys::durable::{DurableError, MAX_GROUP, Staged, stage_with, sync_directory};
 use protogen_sys::files::RealFiles;
+use protogen_sys::priority::give_way;
 
 use super::names::Names;
 use crate::backoff::Backoff;
@@ -24,6 +25,13 @@ use crate::log;
 const GROUP_BYTES: usize = 4 << 20;
 /// The bell is not relied upon alone.
 const LOOK: Duration = Duration::from_secs(30);
+/// While more comes in than is written, writing takes one part of the time in so many: a sender waits for its answer,
+/// a file can wait.
+const SHARE: u32 = 16;
+/// The longest pause for that.
+const MAX_HOLD: Duration = Duration::from_secs(1);
+/// How much the threads that write files give way to those that answer senders.
+const NICE: u8 = 10;
 /// The pause while the journal takes no records.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -74,12 +82,15 @@ impl Writer {
     }
 
     pub(super) fn run(mut self) {
+        if let Err(error) = give_way(NICE) {
+            log::warning!(&self.name, "its thread's priority stays as it is: {error}");
+        }
         loop {
             self.collect();
             let goes_on = match self.turn() {
                 Turn::More => !self.bell.is_stopping(),
                 Turn::Nothing => self.bell.wait(LOOK),
-                Turn::Failed(pause) => self.bell.pause(pause),
+                Turn::Hold(pause) | Turn::Failed(pause) => self.bell.pause(pause),
             };
             if !goes_on {
                 break;
@@ -99,6 +110,8 @@ impl Writer {
         if self.group.is_empty() {
             return Turn::Nothing;
         }
+        let (began, before) = (Instant::now(), self.messages.next_number());
+        let count = self.group.len() as u64;
         if let Err(error) = self.write() {
             // A directory that is gone is the likely cause, and worth saying.
             let gone =
@@ -108,6 +121,9 @@ impl Writer {
         }
         self.backoff.reset();
         self.record();
+        if self.messages.next_number() - before > count {
+            return Turn::Hold((began.elapsed() * (SHARE - 1)).min(MAX_HOLD));
+        }
         Turn::More
     }
 
@@ -201,6 +217,8 @@ impl Writer {
 
 enum Turn {
     More,
+    /// After a group that took so long, more has come in than was written.
+    Hold(Duration),
     Nothing,
     Failed(Duration),
 }
