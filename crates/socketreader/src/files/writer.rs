@@ -25,11 +25,11 @@ use crate::log;
 const GROUP_BYTES: usize = 4 << 20;
 /// The bell is not relied upon alone.
 const LOOK: Duration = Duration::from_secs(30);
-/// While more comes in than is written, writing takes one part of the time in so many: a sender waits for its answer,
-/// a file can wait.
+/// While twice as much comes in as is written, writing takes one part of the time in so many: it could not keep up
+/// anyhow, and a sender waits for its answer, while a file can wait.
 const SHARE: u32 = 16;
 /// The longest pause for that.
-const MAX_HOLD: Duration = Duration::from_secs(1);
+const MAX_HOLD: Duration = Duration::from_millis(250);
 /// How much the threads that write files give way to those that answer senders.
 const NICE: u8 = 10;
 /// The pause while the journal takes no records.
@@ -121,7 +121,7 @@ impl Writer {
         }
         self.backoff.reset();
         self.record();
-        if self.messages.next_number() - before > count {
+        if self.messages.next_number() - before > 2 * count {
             return Turn::Hold((began.elapsed() * (SHARE - 1)).min(MAX_HOLD));
         }
         Turn::More
@@ -217,7 +217,7 @@ impl Writer {
 
 enum Turn {
     More,
-    /// After a group that took so long, more has come in than was written.
+    /// Much more has come in than was written: the rest waits so long.
     Hold(Duration),
     Nothing,
     Failed(Duration),
