@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use protogen_journal::Producer;
+use protogen_journal::{Producer, Reader};
 use protogen_sys::event_loop::{Event, EventLoop, Waker};
 
 use super::doors::{Doors, Listener, Opened};
 use super::input::Input;
 use super::intake::Intake;
 use super::token::{AGAIN_TIMER, Owner};
-use super::{END, bells_of};
-use crate::bell::Bell;
+use super::{END, outboxes_of};
+use crate::board::Board;
 use crate::config::{Config, Kind};
 use crate::log;
 use crate::rejects::Rejects;
@@ -25,8 +25,9 @@ pub(crate) struct Parts {
     pub(crate) producer: Producer,
     /// Of the incoming connections.
     pub(crate) listeners: Vec<Listener>,
-    /// The bell of each outgoing connection, by the connection's number.
-    pub(crate) bells: Vec<Option<Arc<Bell>>>,
+    /// How many messages wait.
+    pub(crate) journal: Reader,
+    pub(crate) board: Arc<Board>,
     pub(crate) rejects: Rejects,
     /// How many peers may be connected at a time, whatever each connection allows.
     pub(crate) most_peers: usize,
@@ -99,23 +100,19 @@ struct Running {
 
 impl Running {
     fn new(config: Arc<Config>, parts: Parts, events: EventLoop) -> io::Result<Running> {
-        let Parts { producer, listeners, bells, rejects, most_peers } = parts;
+        let Parts { producer, listeners, journal, board, rejects, most_peers } = parts;
         let (mut inputs, mut numbers) = (Vec::new(), Vec::new());
         for (number, connection) in config.connections.iter().enumerate() {
             numbers.push(match &connection.kind {
                 Kind::SocketIn(socket) => {
-                    inputs.push(Input::new(
-                        number,
-                        connection,
-                        socket,
-                        bells_of(&config, &bells, connection),
-                    ));
+                    let outboxes = outboxes_of(&config, &board, connection);
+                    inputs.push(Input::new(number, connection, socket, outboxes));
                     Some(inputs.len() - 1)
                 }
                 _ => None,
             });
         }
-        let intake = Intake::new(inputs, producer, rejects, most_peers);
+        let intake = Intake::new(inputs, producer, journal, rejects, most_peers);
         let doors = Doors::new(Arc::clone(&config), listeners, &events)?;
         Ok(Running { config, events, doors, intake, inputs: numbers })
     }

@@ -1,6 +1,5 @@
 //! The incoming sockets: messages in, to the journal, answers out.
 
-use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use mio::net::TcpStream;
 use protogen_core::hl7::Outcome;
 use protogen_core::llp::mllp::Decoder;
-use protogen_journal::{Message, Producer, Refusal};
+use protogen_journal::{Message, Producer, Reader, Refusal};
 use protogen_sys::event_loop::{Drained, EventLoop, drain};
 use rustc_hash::FxHashMap;
 
@@ -23,8 +22,8 @@ use crate::rejects::Rejects;
 
 /// How much is read from one peer before the others have a turn, in bytes.
 const TURN: usize = 256 << 10;
-/// How long a message waits whose sender would not hear that the journal is full, before it is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
+/// How long inputs wait that take nothing, before they are looked at again.
+const AGAIN: Duration = Duration::from_millis(100);
 /// How much the unfinished frames of all peers may take, in bytes; more only where one message may be longer than half of it.
 const MAX_UNFINISHED: usize = 256 << 20;
 
@@ -72,9 +71,10 @@ pub(super) struct Intake {
     producer: Producer,
     /// Read and not yet stored.
     group: Group,
-    /// Messages that could not be stored and whose senders would not hear it.
-    again: VecDeque<(usize, Vec<u8>)>,
+    /// When inputs that take nothing are looked at again.
     again_at: Option<Instant>,
+    /// How many messages wait.
+    journal: Reader,
     touched: Vec<u32>,
     /// How much the unfinished frames of all peers take, and may take.
     unfinished: usize,
@@ -84,15 +84,19 @@ pub(super) struct Intake {
     buffer: Vec<u8>,
     answers: Answers,
     rejects: Rejects,
-    /// Outputs have too many messages waiting: nothing is read.
-    pub(super) back_pressure: bool,
     /// Connections that we made and that are closed, by their numbers in the configuration.
     lost: Vec<usize>,
     stopping: bool,
 }
 
 impl Intake {
-    pub(super) fn new(inputs: Vec<Input>, producer: Producer, rejects: Rejects, most_peers: usize) -> Intake {
+    pub(super) fn new(
+        inputs: Vec<Input>,
+        producer: Producer,
+        journal: Reader,
+        rejects: Rejects,
+        most_peers: usize,
+    ) -> Intake {
         let longest = inputs.iter().map(|input| input.socket.max_size).max().unwrap_or(0);
         Intake {
             unfinished: 0,
@@ -103,14 +107,13 @@ impl Intake {
             next_id: 0,
             producer,
             group: Group::default(),
-            again: VecDeque::new(),
             again_at: None,
+            journal,
             touched: Vec::new(),
             held: Vec::new(),
             buffer: vec![0; 64 << 10],
             answers: Answers::new(SystemTime::now()),
             rejects,
-            back_pressure: false,
             lost: Vec::new(),
             stopping: false,
         }
@@ -158,15 +161,10 @@ impl Intake {
         }
     }
 
-    /// Whether nothing more is taken for now.
-    fn is_full(&self) -> bool {
-        !self.again.is_empty() || self.back_pressure || self.stopping
-    }
-
     /// Reads what a peer sent.
     pub(super) fn read(&mut self, id: u32, events: &mut EventLoop, now: Instant) {
-        let full = self.is_full();
         let Some(client) = self.clients.get_mut(&id) else { return };
+        let full = self.stopping || self.inputs[client.input].is_blocked();
         if full || !client.has_room() {
             client.held = true;
             if full {
@@ -186,6 +184,7 @@ impl Intake {
             answers: &mut self.answers,
             rejects: &self.rejects,
             time: SystemTime::now(),
+            now,
         };
         let drained = drain(&mut wire.stream, &mut self.buffer, TURN, |mut bytes| {
             while let Some(item) = decoder.decode(&mut bytes, now) {
@@ -252,6 +251,7 @@ impl Intake {
                 answers: &mut self.answers,
                 rejects: &self.rejects,
                 time: SystemTime::now(),
+                now,
             }
             .take(item);
         }
@@ -303,19 +303,34 @@ impl Intake {
     pub(super) fn turn_ends(&mut self, events: &mut EventLoop, now: Instant) {
         if self.again_at.is_some_and(|due| due <= now) {
             self.again_at = None;
-            for (input, bytes) in std::mem::take(&mut self.again) {
-                let connection = Arc::clone(&self.inputs[input].name);
-                let message = Message { connection, time: SystemTime::now(), bytes };
-                // No client has this slot: there is nobody to answer.
-                let answer = Vec::new();
-                self.group
-                    .push(message, Sender { client: u32::MAX, slot: 0, input, answer, hears_no: false });
-            }
+            self.look();
+            self.try_again();
         }
         self.store(events, now);
-        if !self.held.is_empty() && !self.is_full() {
+        if self.inputs.iter().any(|input| input.full.is_some() || input.is_blocked()) {
+            self.again_at.get_or_insert(now + AGAIN);
+        }
+        if !self.held.is_empty() && !self.stopping {
             for id in std::mem::take(&mut self.held) {
                 events.revisit(Owner::Client(id).token());
+            }
+        }
+    }
+
+    /// Looks which inputs may take more.
+    fn look(&mut self) {
+        self.inputs.iter_mut().for_each(|input| input.look(&self.journal));
+    }
+
+    /// What could not be stored before, of inputs that may take more now.
+    fn try_again(&mut self) {
+        for (index, input) in self.inputs.iter_mut().enumerate().filter(|(_, input)| input.full.is_none()) {
+            for bytes in input.again.drain(..) {
+                let message = Message { connection: Arc::clone(&input.name), time: SystemTime::now(), bytes };
+                // No client has this slot: there is nobody to answer.
+                let (client, slot, answer) = (u32::MAX, 0, Vec::new());
+                let sender = Sender { client, slot, input: index, answer, hears_no: false };
+                self.group.push(message, sender);
             }
         }
     }
@@ -346,8 +361,7 @@ impl Intake {
                         &input.name,
                         "not stored: {refusal}; it is tried again, nothing is read meanwhile"
                     );
-                    self.again.push_back((sender.input, message.bytes));
-                    self.again_at.get_or_insert(now + AGAIN);
+                    input.again.push_back(message.bytes);
                     Vec::new()
                 }
                 Err(refusal) => {
@@ -366,11 +380,12 @@ impl Intake {
                 }
             }
         }
+        self.look();
         // Their room is used again.
         (self.group.messages, self.group.senders) = (messages, senders);
         for input in &mut self.inputs {
             if std::mem::take(&mut input.stored) {
-                input.bells.iter().for_each(|bell| bell.ring());
+                input.outboxes.iter().for_each(|(outbox, _)| outbox.bell.ring());
             }
         }
         let mut touched = std::mem::take(&mut self.touched);

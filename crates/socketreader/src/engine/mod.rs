@@ -23,7 +23,7 @@ use protogen_journal::{Completion, Delivery, Journal, Producer, Refusal};
 use protogen_sys::event_loop::{Event, EventLoop, Signal};
 use protogen_sys::log::Log;
 
-use crate::bell::Bell;
+use crate::board::{Board, Outbox};
 use crate::config::{Config, Connection, Kind};
 use crate::feed::Feed;
 use crate::log;
@@ -61,29 +61,31 @@ pub(crate) struct Parts {
     pub(crate) log: Log,
     /// Of the outgoing connections.
     pub(crate) listeners: Vec<Listener>,
-    /// The bell of each outgoing connection, by the connection's number.
-    pub(crate) bells: Vec<Option<Arc<Bell>>>,
+    pub(crate) board: Arc<Board>,
     pub(crate) acceptance: Acceptance,
 }
 
-/// The bells of the outgoing connections on the queue of this one.
-pub(crate) fn bells_of(config: &Config, bells: &[Option<Arc<Bell>>], input: &Connection) -> Vec<Arc<Bell>> {
-    let outputs = config.connections.iter().zip(bells);
-    outputs.filter(|(output, _)| output.queue == input.queue).filter_map(|(_, bell)| bell.clone()).collect()
+/// The outgoing connections on the queue of this one, each with the most messages that may wait there.
+pub(crate) fn outboxes_of(config: &Config, board: &Board, input: &Connection) -> Vec<(Arc<Outbox>, u64)> {
+    let outputs = config.connections.iter().filter(|output| output.queue == input.queue);
+    outputs.filter_map(|output| Some((Arc::clone(board.outbox(&output.name)?), output.max_pending))).collect()
 }
 
 impl Engine {
     pub(crate) fn new(config: &Arc<Config>, parts: Parts) -> io::Result<Engine> {
-        let Parts { events, journal, log, listeners, bells, acceptance } = parts;
+        let Parts { events, journal, log, listeners, board, acceptance } = parts;
         let waker = events.waker();
         // Fails only when the loop is gone.
         let producer = Arc::new(journal.producer(move || drop(waker.wake())));
         let (mut outlets, mut connections) = (Vec::new(), Vec::new());
         for (number, connection) in config.connections.iter().enumerate() {
             if let Kind::SocketOut(socket) = &connection.kind {
-                let bell = bells[number].clone().unwrap_or_default();
-                let feed = Feed::of(&journal, &connection.name, bell, events.waker())?;
-                outlets.push(Outlet::new(outlets.len(), connection, socket, feed, Arc::clone(&producer)));
+                let Some(outbox) = board.outbox(&connection.name) else { continue };
+                outbox.served_by(events.waker());
+                let feed = Feed::of(&journal, &connection.name, Arc::clone(&outbox.bell), events.waker())?;
+                let seen_by = (Arc::clone(&board), Arc::clone(outbox));
+                let records = Arc::clone(&producer);
+                outlets.push(Outlet::new(outlets.len(), connection, socket, feed, records, seen_by));
                 connections.push(number);
             }
         }

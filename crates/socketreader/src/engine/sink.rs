@@ -1,7 +1,7 @@
 //! What becomes of the items that a peer's decoder finds.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use protogen_core::hl7::Outcome;
 use protogen_core::llp::NoteKind;
@@ -15,6 +15,9 @@ use super::intake::{Group, Sender};
 use crate::log;
 use crate::rejects::Rejects;
 
+/// How long the answer "try later" waits, so that a sender that tries again at once does not keep us busy.
+const LATER: Duration = Duration::from_millis(100);
+
 /// Where the items of one peer go.
 pub(super) struct Sink<'a> {
     pub(super) id: u32,
@@ -26,6 +29,7 @@ pub(super) struct Sink<'a> {
     pub(super) answers: &'a mut Answers,
     pub(super) rejects: &'a Rejects,
     pub(super) time: SystemTime,
+    pub(super) now: Instant,
 }
 
 impl Sink<'_> {
@@ -57,6 +61,15 @@ impl Sink<'_> {
         if self.input.debug.nack {
             // It stays with its sender: what is rejected is not delivered.
             return self.refuse(message, Outcome::Rejected, "rejected, as debug says");
+        }
+        if let Some(why) = &self.input.full {
+            if !hears_no {
+                return self.input.again.push_back(message.to_vec());
+            }
+            let text = format!("try later: {why}");
+            let answer =
+                self.answers.negative(message, manner, Outcome::Rejected, &text, settings, self.time);
+            return self.slots.expect_at(answer, self.now + LATER);
         }
         let slot = self.slots.expect(None);
         let answer = if self.input.debug.noack { Vec::new() } else { stored };

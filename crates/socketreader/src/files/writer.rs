@@ -18,7 +18,9 @@ use protogen_sys::priority::give_way;
 use super::names::Names;
 use crate::backoff::Backoff;
 use crate::bell::Bell;
+use crate::board::{Board, Outbox, Trouble};
 use crate::config::FileOut;
+use crate::follow;
 use crate::log;
 
 /// The most bytes of a group; a longer message is a group of its own.
@@ -42,6 +44,8 @@ pub(super) struct Writer {
     messages: OutputReader,
     producer: Producer,
     bell: Arc<Bell>,
+    board: Arc<Board>,
+    outbox: Arc<Outbox>,
     names: Names,
     /// Read, and not yet a file that is sure to stay.
     group: Vec<Item>,
@@ -62,7 +66,7 @@ impl Writer {
         settings: FileOut,
         messages: OutputReader,
         producer: Producer,
-        bell: Arc<Bell>,
+        (board, outbox): (Arc<Board>, Arc<Outbox>),
         statedir: &Path,
     ) -> io::Result<Writer> {
         let names = Names::open(settings.naming.clone(), settings.suffix.clone(), name, statedir)?;
@@ -73,7 +77,9 @@ impl Writer {
             mode,
             messages,
             producer,
-            bell,
+            bell: Arc::clone(&outbox.bell),
+            board,
+            outbox,
             names,
             group: Vec::new(),
             unrecorded: Vec::new(),
@@ -103,6 +109,16 @@ impl Writer {
         if !self.unrecorded.is_empty() {
             return Turn::Failed(PAUSE);
         }
+        if self.outbox.take_stale() {
+            // What is in place already is recorded when the rest of its group is.
+            self.group.retain(|item| item.placed.is_some());
+            // What was delivered before counts first: the queue of records is written.
+            self.producer.store(&[]);
+            self.messages.rewind();
+        }
+        if self.outbox.is_paused() {
+            return Turn::Nothing;
+        }
         if let Err(error) = self.fill() {
             log::error!(&self.name, "cannot read the journal: {error}");
             return Turn::Failed(self.backoff.pause());
@@ -117,9 +133,12 @@ impl Writer {
             let gone =
                 if self.settings.dir.is_dir() { "" } else { "; the directory is missing, make it again" };
             log::error!(&self.name, "{error}{gone}; tried again");
+            self.outbox.failed(format!("{error}{gone}"));
+            self.outbox.raise(Trouble::Unwritable, || format!("{error}{gone}"));
             return Turn::Failed(self.backoff.pause());
         }
         self.backoff.reset();
+        self.outbox.clear(Trouble::Unwritable);
         self.record();
         if self.messages.next_number() - before > 2 * count {
             return Turn::Hold((began.elapsed() * (SHARE - 1)).min(MAX_HOLD));
@@ -187,6 +206,7 @@ impl Writer {
             let named = log::Named(&stored.bytes);
             log::info!(&self.name, "message {} written as {}: {named}", stored.sequence, file.display());
             let note = file.into_encoded_bytes();
+            self.board.tell(|| follow::line(&self.name, &stored, Outcome::Delivered, &note));
             let output = Arc::clone(&self.name);
             let delivery = Delivery { sequence: stored.sequence, output, outcome: Outcome::Delivered, note };
             self.unrecorded.extend(self.producer.record(delivery).err());
