@@ -141,6 +141,10 @@ impl Running {
     }
 
     fn handle(&mut self, event: Event, now: Instant) {
+        if event == Event::Timer(AGAIN_TIMER) {
+            // The end of the turn looks again.
+            return;
+        }
         let (Event::Readable(token) | Event::Writable(token) | Event::Timer(token)) = event else {
             return self.dialled(now);
         };

@@ -103,7 +103,8 @@ impl Doors {
 
     /// Begins to connect; [`dialled`](Doors::dialled) has the result.
     pub(super) fn dial(&self, connection: usize) {
-        if let Some(socket) = self.config.connections[connection].kind.socket() {
+        let connection_of = self.config.connections.get(connection);
+        if let Some(socket) = connection_of.and_then(|connection| connection.kind.socket()) {
             self.dialler.dial(connection, socket.place(), socket.timeout);
         }
     }
