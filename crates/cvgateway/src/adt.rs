@@ -1,0 +1,115 @@
+//! ADT: a message walks through the case table until it is sent, refused or done.
+
+use std::collections::BTreeMap;
+
+use protogen_core::hl7::{Message, Outcome};
+
+use crate::decide::{Action, Event, decide};
+use crate::outgoing::Adt;
+use crate::patient::{Patient, patients};
+use crate::reply::Reply;
+use crate::results::{Fate, Specimen, judge};
+use crate::transaction::Transaction;
+
+/// How often the event of a message may change. The census may change meanwhile, so the table alone does not end it.
+const MAX_CHANGES: usize = 2;
+
+/// Carries out a message of an ADT event.
+pub(crate) fn handle(tx: &Transaction, message: &Message, event: Event) -> Reply {
+    let all = match patients(message, &tx.loaded.profile) {
+        Ok(all) => all,
+        Err(why) => return Reply::refused(why),
+    };
+    let wanted = if event == Event::A17 { 2 } else { 1 };
+    if all.len() != wanted {
+        return Reply::refused(format!("expected {wanted} PID for {event}, found {}", all.len()));
+    }
+    let mut walk = Walk { tx, message, event, patients: all.iter().collect(), said: Vec::new() };
+    let reply = walk.to_its_end();
+    walk.said.push(reply.text);
+    Reply { text: walk.said.join("; "), ..reply }
+}
+
+/// A message on its way through the table.
+struct Walk<'a> {
+    tx: &'a Transaction<'a>,
+    message: &'a Message<'a>,
+    /// The event as which it is handled now.
+    event: Event,
+    patients: Vec<&'a Patient>,
+    /// The cases it has been through.
+    said: Vec<String>,
+}
+
+impl Walk<'_> {
+    fn to_its_end(&mut self) -> Reply {
+        for _ in 0..=MAX_CHANGES {
+            let census = &self.tx.loaded.census;
+            let (first, second) = match census.ask(self.event, &self.patients) {
+                Ok(statuses) => statuses,
+                Err(error) => return error.reply(),
+            };
+            let places = [self.patients[0].place, self.patients.last().map_or(self.patients[0].place, |p| p.place)];
+            let case = decide(self.event, first, second, places);
+            let text = case.text.replace("{bed}", &self.patients[0].bed);
+            self.tx.note(&format!("{}: census {}.{}: {text}", self.event, first.bits(), second.bits()));
+            match case.action {
+                Action::Forward { located } => return self.forward(located, text),
+                Action::Nothing => return Reply::done(text),
+                Action::Refuse => return Reply::refused(text),
+                Action::Distrust => return Reply::later(text),
+                Action::Become(event) => self.event = event,
+                Action::TransferOne(n) => {
+                    self.event = Event::A02;
+                    self.patients = vec![self.patients[n]];
+                }
+            }
+            self.said.push(text);
+        }
+        Reply::later("the census changes while it is looked at")
+    }
+
+    fn forward(&self, located: bool, text: String) -> Reply {
+        let (observed, left) = self.observed();
+        let adt = Adt { event: self.event, patients: &self.patients, located, observed: &observed };
+        let kind = (&b"ADT"[..], self.event.name().as_bytes());
+        let sent = self.tx.forward(kind, b"ADT", "", |header| {
+            adt.write(header, self.message, &self.tx.loaded.profile)
+        });
+        if let Err(reply) = sent {
+            return reply;
+        }
+        let mut text = text;
+        for why in left {
+            text = format!("{text}; {why}");
+        }
+        let commits = self.event == Event::A01 || self.event == Event::A08 && !observed.is_empty();
+        if commits && let Err(why) = self.tx.commit(self.event, self.patients[0], &observed) {
+            text = format!("{text}; CareVue took it, but idb_direct -c failed: {why}");
+        }
+        Reply { outcome: Outcome::Accepted, text }
+    }
+
+    /// The admit observations that the message carries, and what was left out of them. Only events 1 and 8 have any.
+    fn observed(&self) -> (BTreeMap<char, String>, Vec<String>) {
+        let (mut observed, mut left) = (BTreeMap::new(), Vec::new());
+        if !matches!(self.event, Event::A01 | Event::A08) {
+            return (observed, left);
+        }
+        let Ok(own) = Message::parse(&self.patients[0].bytes) else { return (observed, left) };
+        for obx in own.named(*b"OBX") {
+            match judge(&obx, &Specimen::default(), &self.tx.loaded.tables) {
+                Fate::Admit { kind, value } => {
+                    observed.insert(kind, value);
+                }
+                // Another observation may be a source of ZDM; it is no result here.
+                Fate::Left { code, why, alarm: true } => {
+                    self.tx.alarm(&code, &why);
+                    left.push(format!("{code} left out: {why}"));
+                }
+                _ => {}
+            }
+        }
+        (observed, left)
+    }
+}

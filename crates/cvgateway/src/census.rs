@@ -1,0 +1,149 @@
+//! Looks into CareVue's census, and what is written into it: by idb_direct(8), whose exit status is the answer.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use protogen_sys::child::{self, Limits};
+
+use crate::decide::{Event, Status};
+use crate::patient::Patient;
+use crate::reply::{Reply, printable};
+
+/// What is kept of what idb_direct writes, in bytes.
+const MAX_OUTPUT: usize = 4096;
+/// What is told of it.
+const MAX_TOLD: usize = 120;
+/// The error flag alone: the question was wrong.
+const ERROR: i32 = 128;
+/// The bits of an error: 7, and 6 where trying again may help.
+const ERROR_BITS: i32 = 0b1100_0000;
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CensusError {
+    /// The values are at fault: an unknown bed, a number that CareVue cannot hold.
+    Values(String),
+    /// CareVue could not be asked.
+    Later(String),
+}
+
+impl CensusError {
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            CensusError::Values(text) | CensusError::Later(text) => text,
+        }
+    }
+
+    pub(crate) fn reply(&self) -> Reply {
+        match self {
+            CensusError::Values(text) => Reply::refused(format!("the census refuses: {text}")),
+            CensusError::Later(text) => Reply::later(format!("the census cannot be asked: {text}")),
+        }
+    }
+}
+
+/// How the census is reached.
+#[derive(Debug, Clone)]
+pub(crate) struct Census {
+    pub(crate) program: PathBuf,
+    /// The most that a look takes.
+    pub(crate) look: Duration,
+    /// The most that `-c` takes.
+    pub(crate) commit: Duration,
+}
+
+impl Census {
+    /// Asks about an event of these patients: one, or two for A17. A cancellation is not asked about.
+    pub(crate) fn ask(&self, event: Event, patients: &[&Patient]) -> Result<(Status, Status), CensusError> {
+        let (Some(number), Some(first)) = (event.number(), patients.first()) else {
+            return Ok((Status::default(), Status::default()));
+        };
+        let mut command = self.command(number, first, if event == Event::A02 { &first.prior } else { &first.bed });
+        match (event, patients.get(1)) {
+            (Event::A02, _) => {
+                command.arg("-n").arg(&first.bed);
+            }
+            (Event::A17, Some(second)) => {
+                command.arg("-s").arg(&second.number).arg("-m").arg(&second.bed);
+            }
+            _ => {}
+        }
+        self.run(command, self.look, event.has_two())
+    }
+
+    /// Waits until CareVue has the patient (event A01), and writes admit observations (A01 and A08).
+    pub(crate) fn commit(
+        &self,
+        event: Event,
+        patient: &Patient,
+        observed: &BTreeMap<char, String>,
+    ) -> Result<(), CensusError> {
+        let mut command = self.command(event.number().unwrap_or_default(), patient, &patient.bed);
+        command.arg("-c");
+        for (kind, value) in observed {
+            command.arg(format!("-{kind}")).arg(value);
+        }
+        match self.run(command, self.commit, false)?.0.is_known() {
+            true => Ok(()),
+            false => Err(CensusError::Values("the patient is not in the census".into())),
+        }
+    }
+
+    fn command(&self, number: u8, patient: &Patient, bed: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("-e").arg(number.to_string()).arg("-r").arg(&patient.number);
+        command.arg("-l").arg(OsString::from(bed));
+        command
+    }
+
+    fn run(&self, mut command: Command, time: Duration, two: bool) -> Result<(Status, Status), CensusError> {
+        let finished = child::run(&mut command, b"", Limits { time, output: MAX_OUTPUT });
+        let name = self.program.display();
+        let finished = finished.map_err(|error| {
+            log::error!("{name}: {error}");
+            CensusError::Later("idb_direct does not run".into())
+        })?;
+        let errors = String::from_utf8_lossy(&finished.stderr).into_owned();
+        let first_line = errors.lines().next().unwrap_or_default();
+        log::debug!("{name}: {}: {errors}", finished.status);
+        if finished.timed_out {
+            log::error!("{name}: no answer within {time:?}; it was ended");
+            return Err(CensusError::Later("idb_direct takes too long".into()));
+        }
+        let told = || printable(first_line.as_bytes(), MAX_TOLD);
+        match finished.status.code() {
+            Some(ERROR) => Err(CensusError::Values(told())),
+            Some(code) if code & ERROR_BITS == 0 => statuses(code as u8, two).ok_or_else(|| {
+                log::error!("{name}: exit status {code} is no answer to this question");
+                CensusError::Later(format!("idb_direct answered {code}, which has no meaning"))
+            }),
+            _ => {
+                log::error!("{name}: {}", finished.status);
+                Err(CensusError::Later(told()))
+            }
+        }
+    }
+}
+
+/// The two triples; the second must be empty where one was asked about.
+fn statuses(code: u8, two: bool) -> Option<(Status, Status)> {
+    let second = Status::of_bits(code >> 3)?;
+    (two || second == Status::default()).then_some((Status::of_bits(code & 7)?, second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_interface_allows_is_an_answer() {
+        assert_eq!(statuses(0o72, true), Some((Status::FreeKnown, Status::There)));
+        assert_eq!(statuses(7, false), Some((Status::There, Status::FreeUnknown)));
+        for (code, two) in [(4, false), (5, false), (6, true), (0o10, false), (0o42, true), (0o62, true)] {
+            assert_eq!(statuses(code, two), None, "{code:o}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! One observation: which row of LabEventInfo it is, and what becomes of its value (cvgateway(8), RESULTS).
+
+use protogen_codes::lab_event_info::{LabEventInfo, LabEventInfos};
+use protogen_codes::loinc::CodingSystem;
+use protogen_codes::store::StoreError;
+use protogen_codes::table::Table;
+use protogen_codes::units::{Constant, Units, convert, parse_decimal};
+use protogen_core::hl7::Segment;
+
+use crate::profile::Profile;
+use crate::reply::printable;
+use crate::tables::Tables;
+
+/// What is told of a foreign code or value, in bytes.
+const MAX_TOLD: usize = 40;
+
+/// Where the blood of an order is from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Specimen {
+    /// The specimen source, in capitals.
+    pub(crate) code: String,
+    /// `A` arterial, `V` venous.
+    pub(crate) side: Option<char>,
+}
+
+impl Specimen {
+    /// What this code means by the profile.
+    pub(crate) fn of(code: &str, profile: &Profile) -> Specimen {
+        let code = code.to_uppercase();
+        let side = if profile.arterial.contains(&code) {
+            Some('A')
+        } else {
+            profile.venous.contains(&code).then_some('V')
+        };
+        Specimen { code, side }
+    }
+}
+
+/// What becomes of an observation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It goes to CLI.
+    Sent {
+        /// OBX-3.
+        key: String,
+        /// OBX-5; `None` for a text, which stays as it is.
+        value: Option<String>,
+        /// OBX-6.
+        unit: String,
+        /// OBX-8, where the sender gave none.
+        flag: &'static str,
+    },
+    /// An admit observation: height `H`, weight `W` or body surface `S`.
+    Admit { kind: char, value: String },
+    /// Left out.
+    Left {
+        code: String,
+        why: String,
+        /// For its bounds or its unit, which the administrator is told.
+        alarm: bool,
+    },
+    /// The sender withdraws a result, which CareVue cannot.
+    Withdrawn { code: String },
+}
+
+/// Judges an OBX. Without tables nothing has a row.
+pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate {
+    let text = |n: usize, component: usize| {
+        String::from_utf8_lossy(&obx.field(n).repetition(1).component(component).text()).into_owned()
+    };
+    let code = text(3, 1);
+    let named = printable(code.as_bytes(), MAX_TOLD);
+    let left = |why: String, alarm| Fate::Left { code: named.clone(), why, alarm };
+    match text(11, 1).as_str() {
+        "" | "F" | "P" | "R" | "C" | "U" => {}
+        "D" | "W" => return Fate::Withdrawn { code: named },
+        other => return left(format!("its status is {}", printable(other.as_bytes(), 4)), false),
+    }
+    let (Some(infos), Some(units)) = (&tables.infos, &tables.units) else {
+        return left("no LabEventInfo or units table".into(), false);
+    };
+    let row = match find(&code, &text(3, 3), infos, tables) {
+        Ok(Some(row)) => row,
+        Ok(None) => return left("it has no row in LabEventInfo".into(), false),
+        Err(why) => return left(why, false),
+    };
+    let row = match by_specimen(row, specimen, infos) {
+        Ok(row) => row,
+        Err(why) => return left(why, false),
+    };
+    if row.is_text() {
+        return Fate::Sent { key: row.loinc_num, value: None, unit: String::new(), flag: "" };
+    }
+    let field = obx.field(5);
+    let number = field.is_leaf().then(|| field.text()).and_then(|text| {
+        parse_decimal(std::str::from_utf8(&text).ok()?.trim_matches(' '))
+    });
+    let Some(number) = number else { return left("its value is no number".into(), false) };
+    let number = match in_unit(number, &text(6, 1), &row, units) {
+        Ok(number) => number,
+        Err(why) => return left(why, true),
+    };
+    let unit = row.unit.clone().unwrap_or_default();
+    if row.allowed.is_below(number) || row.allowed.is_above(number) {
+        let allowed = format!("{} to {} {unit}", row.allowed.low, row.allowed.high);
+        return left(format!("its value is outside of {allowed}"), true);
+    }
+    let Some(value) = row.print(number) else { return left("its value has too many digits".into(), true) };
+    match (row.lab_event_class.is_some(), row.msmt.as_deref()) {
+        (false, Some("H")) => Fate::Admit { kind: 'H', value },
+        (false, Some("W")) => Fate::Admit { kind: 'W', value },
+        (false, Some("S")) => Fate::Admit { kind: 'S', value },
+        (false, _) => left("its row has no lab event".into(), false),
+        (true, _) => {
+            let flag = if row.alert.is_below(number) {
+                "LL"
+            } else if row.alert.is_above(number) {
+                "HH"
+            } else if row.normal.is_below(number) {
+                "L"
+            } else if row.normal.is_above(number) {
+                "H"
+            } else {
+                ""
+            };
+            Fate::Sent { key: row.loinc_num, value: Some(value), unit, flag }
+        }
+    }
+}
+
+/// The row of a code: by itself, else by the LOINC numbers that its coding system gives it.
+fn find(
+    code: &str,
+    system: &str,
+    infos: &Table<LabEventInfos>,
+    tables: &Tables,
+) -> Result<Option<LabEventInfo>, String> {
+    let broken = |error: StoreError| {
+        log::error!("{error}");
+        "the code tables cannot be read".to_owned()
+    };
+    if let Some(row) = infos.info(code).map_err(broken)? {
+        return Ok(Some(row));
+    }
+    let (Some(loinc), Some(system)) = (&tables.loinc, CodingSystem::of_name(system)) else {
+        return Ok(None);
+    };
+    let mut found: Vec<LabEventInfo> = Vec::new();
+    for record in loinc.records(code, system).map_err(broken)? {
+        let number = record.number();
+        let number = number.rsplit(':').next().unwrap_or(number);
+        found.extend(infos.info(number).map_err(broken)?);
+    }
+    match found.len() {
+        0 | 1 => Ok(found.pop()),
+        _ => Err("it stands for several rows of LabEventInfo".into()),
+    }
+}
+
+/// A row whose property is `*NAME*` points to `NAMEA` for arterial blood and `NAMEV` for venous.
+fn by_specimen(
+    row: LabEventInfo,
+    specimen: &Specimen,
+    infos: &Table<LabEventInfos>,
+) -> Result<LabEventInfo, String> {
+    let property = row.property.as_deref().unwrap_or_default();
+    let Some(name) = property.strip_prefix('*').and_then(|name| name.strip_suffix('*')) else {
+        return Ok(row);
+    };
+    let side = specimen.side.ok_or("its specimen is neither arterial nor venous")?;
+    let wanted = format!("{name}{side}");
+    let other = infos.info(&wanted).map_err(|error| error.to_string())?;
+    other.ok_or_else(|| format!("there is no row {wanted} in LabEventInfo"))
+}
+
+/// The value in the row's unit.
+fn in_unit(
+    value: rust_decimal::Decimal,
+    unit: &str,
+    row: &LabEventInfo,
+    units: &Table<Units>,
+) -> Result<rust_decimal::Decimal, String> {
+    let find = |code: &str| match units.unit(code) {
+        Ok(Ok(unit)) => Ok(unit),
+        Ok(Err(_)) => Err(format!("the unit {:?} is not known", printable(code.as_bytes(), MAX_TOLD))),
+        Err(error) => {
+            log::error!("{error}");
+            Err("the units table cannot be read".to_owned())
+        }
+    };
+    let Some(wanted) = row.unit.as_deref() else { return Ok(value) };
+    if unit.is_empty() {
+        return Err("it has no unit".into());
+    }
+    let (from, to) = (find(unit)?, find(wanted)?);
+    let constant = match &row.constant {
+        Some((value, unit)) => Some((*value, find(unit)?)),
+        None => None,
+    };
+    let constant = constant.as_ref().map(|(value, unit)| Constant { value: *value, unit });
+    convert(value, &from, &to, constant)
+        .map_err(|_| format!("{} does not convert to {wanted}", printable(unit.as_bytes(), MAX_TOLD)))
+}
