@@ -3,17 +3,16 @@
 use std::fs;
 use std::io::{Write, stdout};
 use std::path::Path;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
-use protogen_core::hl7::{Message, Outcome, split};
+use protogen_core::hl7::{Kind, Message, Outcome, split};
 use protogen_sys::exit::Exit;
 use protogen_sys::files::read_bounded;
 use protogen_sys::services::Place;
 
 use crate::args::Args;
-use crate::gateway::{Gateway, Places};
+use crate::gateway::{Gateway, Loaded, Places};
 use crate::profile;
 use crate::session::in_carevues_characters;
 use crate::tables::Tables;
@@ -62,38 +61,47 @@ pub(crate) fn dry_run(places: Places, facility: &str, file: &Path) -> Result<Exi
     let bytes = read_bounded(file, MAX_FILE).with_context(|| file.display().to_string())?;
     let gateway = Gateway::new(places, facility)?;
     let loaded = gateway.loaded();
+    let mut messages = Vec::new();
+    split(&bytes, MAX_FILE, |item| {
+        if item.kind == Kind::Message {
+            messages.push((item.offset, item.body().to_vec()));
+        }
+    })
+    .with_context(|| file.display().to_string())?;
     let mut out = stdout().lock();
     let mut all_taken = true;
-    let mut count = 0;
-    for item in split(&bytes) {
-        let (message, at) = (item.bytes, item.offset);
+    for (n, (at, message)) in messages.iter().enumerate() {
         let message = Message::parse(message)
-            .with_context(|| format!("{}: byte {at}: no HL7 message", file.display()))?;
-        count += 1;
-        let tx = Transaction {
-            gateway: &gateway,
-            loaded: &loaded,
-            target: Target::Nobody(Mutex::default()),
-            control_id: message.control_id().to_vec(),
-            forwarded: AtomicUsize::new(0),
-        };
-        let reply = in_carevues_characters(&tx, &message);
-        writeln!(out, "message {count}: {}", tx.name())?;
-        if let Target::Nobody(notes) = &tx.target {
-            for note in notes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-                writeln!(out, "{note}")?;
-            }
-        }
-        let code = match reply.outcome {
-            Outcome::Accepted => "AA",
-            Outcome::Error => "AE",
-            Outcome::Rejected => "AR",
-        };
-        all_taken &= reply.outcome == Outcome::Accepted;
-        writeln!(out, "answer: {code} {}", reply.told())?;
+            .with_context(|| format!("{}: the message at byte {at}", file.display()))?;
+        all_taken &= print_one(&gateway, &loaded, n + 1, &message, &mut out)?;
     }
-    if count == 0 {
+    if messages.is_empty() {
         bail!("{}: no message", file.display());
     }
     Ok(if all_taken { Exit::Done } else { Exit::Negative })
+}
+
+/// Prints what would be done with a message; says whether it would be answered AA.
+fn print_one(
+    gateway: &Gateway,
+    loaded: &Loaded,
+    count: usize,
+    message: &Message,
+    out: &mut impl Write,
+) -> Result<bool> {
+    let tx = Transaction {
+        gateway,
+        loaded,
+        target: Target::Nobody(Mutex::default()),
+        control_id: message.control_id().to_vec(),
+    };
+    let reply = in_carevues_characters(&tx, message);
+    writeln!(out, "message {count}: {}", tx.name())?;
+    if let Target::Nobody(notes) = &tx.target {
+        for note in notes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            writeln!(out, "{note}")?;
+        }
+    }
+    writeln!(out, "answer: {} {}", reply.code(), reply.told())?;
+    Ok(reply.outcome == Outcome::Accepted)
 }

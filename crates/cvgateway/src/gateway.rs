@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
-use jiff::Zoned;
+use jiff::ZonedDateTime;
 use protogen_core::hl7hosts::{AccessList, Matching};
 use protogen_sys::services::Place;
 use protogen_sys::site::Site;
@@ -163,7 +163,7 @@ impl Gateway {
     /// A control id of the gateway's own, at most 20 characters: the second and a count.
     pub(crate) fn own_id(&self) -> String {
         let count = self.ids.fetch_add(1, Ordering::Relaxed) % 100_000;
-        format!("CVG{}{count:05}", Zoned::now().strftime("%y%m%d%H%M%S"))
+        format!("CVG{}{count:05}", ZonedDateTime::now().strftime("%y%m%d%H%M%S"))
     }
 }
 
@@ -184,5 +184,5 @@ pub(crate) fn journal_of(site: &Site, facility: &str) -> PathBuf {
 
 /// The time as MSH-7 has it.
 pub(crate) fn now() -> String {
-    Zoned::now().strftime("%Y%m%d%H%M%S").to_string()
+    ZonedDateTime::now().strftime("%Y%m%d%H%M%S").to_string()
 }

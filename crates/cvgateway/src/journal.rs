@@ -51,7 +51,7 @@ impl Journal {
     /// Begins the files of a message. On the first one of a day, days that are older than `keep` days are removed.
     pub(crate) fn entry(&self, keep: u32) -> io::Result<Entry> {
         let now = Timestamp::now();
-        let time = now.to_zoned(TimeZone::UTC);
+        let time = now.to_zoned_datetime(TimeZone::UTC);
         let day = time.strftime("%Y%m%d").to_string();
         let directory = self.directory.join(&day);
         let mut last = self.day.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,7 +68,7 @@ impl Journal {
     fn remove_old(&self, now: Timestamp, keep: u32) {
         let oldest = now.as_second() - i64::from(keep) * 86_400;
         let Ok(oldest) = Timestamp::from_second(oldest) else { return };
-        let oldest = oldest.to_zoned(TimeZone::UTC).strftime("%Y%m%d").to_string();
+        let oldest = oldest.to_zoned_datetime(TimeZone::UTC).strftime("%Y%m%d").to_string();
         for day in self.days() {
             if day < oldest {
                 let path = self.directory.join(&day);

@@ -28,6 +28,15 @@ impl Reply {
         Reply { outcome: Outcome::Rejected, text: text.into() }
     }
 
+    /// MSA-1 in original mode.
+    pub(crate) fn code(&self) -> &'static str {
+        match self.outcome {
+            Outcome::Accepted => "AA",
+            Outcome::Error => "AE",
+            Outcome::Rejected => "AR",
+        }
+    }
+
     /// The text as MSA-3 carries it: printable ASCII, within bounds.
     pub(crate) fn told(&self) -> String {
         printable(self.text.as_bytes(), MAX_TEXT)

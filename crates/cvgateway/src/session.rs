@@ -3,7 +3,6 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Instant, SystemTime};
 
 use protogen_core::hl7::{Acknowledgment, AckCode, Message, Mode, Outcome, is_acknowledgment, reject_unreadable};
@@ -84,10 +83,7 @@ fn answer(gateway: &Gateway, loaded: &Loaded, bytes: &[u8], peer: IpAddr, token:
         return None;
     }
     let write = |reply: &Reply| {
-        let code = match (reply.outcome, Mode::of(&message)) {
-            (outcome, Mode::Original) => Mode::Original.due(outcome),
-            (outcome, mode) => mode.due(outcome),
-        }?;
+        let code = Mode::of(&message).due(reply.outcome)?;
         Some(acknowledge(&message, code, reply, &time, &id))
     };
     if !is_allowed(loaded, &message, peer, token) {
@@ -103,17 +99,13 @@ fn answer(gateway: &Gateway, loaded: &Loaded, bytes: &[u8], peer: IpAddr, token:
         }
     };
     let name = entry.name().to_owned();
-    let (entry, reply) = carry_out(gateway, loaded, &message, entry);
+    let reply = carry_out(gateway, loaded, &message, &entry);
     log::info!(
         "{} {} ({name}), {} bytes from {peer}: {}",
         printable(message.header(9).raw(), 20),
         printable(message.control_id(), 64),
         bytes.len(),
-        match reply.outcome {
-            Outcome::Accepted => "AA",
-            Outcome::Error => "AE",
-            Outcome::Rejected => "AR",
-        }
+        reply.code()
     );
     // The journal has the answer of original mode, also where the sender wants another form or none.
     let code = Mode::Original.due(reply.outcome).unwrap_or(AckCode::AR);
@@ -157,14 +149,14 @@ fn is_allowed(loaded: &Loaded, message: &Message, peer: IpAddr, token: &[u8]) ->
 }
 
 /// Carries out a message that is no repeat, and remembers it if it was taken.
-fn carry_out(gateway: &Gateway, loaded: &Loaded, message: &Message, entry: Entry) -> (Entry, Reply) {
+fn carry_out(gateway: &Gateway, loaded: &Loaded, message: &Message, entry: &Entry) -> Reply {
     let window = loaded.profile.limit.repeat;
     if !window.is_zero() {
         let mut repeats = gateway.repeats.lock().unwrap_or_else(PoisonError::into_inner);
         match repeats.look(message, window, SystemTime::now()) {
             Seen::New => {}
             Seen::Repeat => {
-                return (entry, Reply::done("a repeat: it was answered AA before, and is not forwarded again"));
+                return Reply::done("a repeat: it was answered AA before, and is not forwarded again");
             }
             Seen::OtherBytes => log::warn!(
                 "{} ({}): this control id was used for other bytes before; handled anew",
@@ -178,15 +170,13 @@ fn carry_out(gateway: &Gateway, loaded: &Loaded, message: &Message, entry: Entry
         loaded,
         target: Target::CareVue(entry),
         control_id: message.control_id().to_vec(),
-        forwarded: AtomicUsize::new(0),
     };
     let reply = in_carevues_characters(&tx, message);
-    let Target::CareVue(entry) = tx.target else { unreachable!("it was put there") };
     if reply.outcome == Outcome::Accepted && !window.is_zero() {
         let mut repeats = gateway.repeats.lock().unwrap_or_else(PoisonError::into_inner);
         repeats.remember(message, SystemTime::now());
     }
-    (entry, reply)
+    reply
 }
 
 /// Carries out a message in CareVue's character set.

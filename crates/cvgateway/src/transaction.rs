@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use protogen_core::hl7::{AckCode, Message};
 
@@ -25,16 +25,15 @@ const MAX_TOLD: usize = 120;
 pub(crate) struct Transaction<'a> {
     pub(crate) gateway: &'a Gateway,
     pub(crate) loaded: &'a Loaded,
-    pub(crate) target: Target,
+    pub(crate) target: Target<'a>,
     /// MSH-10 as it was received.
     pub(crate) control_id: Vec<u8>,
-    pub(crate) forwarded: AtomicUsize,
 }
 
 /// Where messages go.
-pub(crate) enum Target {
+pub(crate) enum Target<'a> {
     /// To CareVue, and into the journal.
-    CareVue(Entry),
+    CareVue(&'a Entry),
     /// Nowhere: what would be done is collected (`--dry-run`).
     Nobody(Mutex<Vec<String>>),
 }
@@ -108,7 +107,6 @@ impl Transaction<'_> {
             control_id: &id,
         };
         let message = write(&header);
-        self.forwarded.fetch_add(1, Ordering::Relaxed);
         let entry = match &self.target {
             Target::CareVue(entry) => entry,
             Target::Nobody(_) => {

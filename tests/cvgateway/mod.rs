@@ -1,0 +1,4 @@
+//! The gateway, as its senders and its administrator see it.
+
+mod cases;
+mod support;

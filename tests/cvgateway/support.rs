@@ -1,0 +1,200 @@
+//! A gateway with a site of its own: a scripted idb_direct, and a stand-in for CareVue's interface.
+
+use protogen_testkit::{Daemon, Dir, TestCommand};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Nothing here takes nearly as long; it only ends what hangs.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// CareVue's interface: keeps each message, and answers as it is told.
+pub struct Fsi {
+    pub address: SocketAddr,
+    taken: Arc<Mutex<Vec<String>>>,
+    manner: Arc<Mutex<Manner>>,
+}
+
+/// How CareVue's interface answers.
+#[derive(Clone)]
+pub enum Manner {
+    /// With this code and text.
+    Answer(&'static str, &'static str),
+    /// Closes without an answer.
+    Close,
+    /// With these bytes.
+    Bytes(&'static str),
+}
+
+impl Fsi {
+    pub fn start() -> Fsi {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let manner = Arc::new(Mutex::new(Manner::Answer("AA", "")));
+        let (kept, told) = (Arc::clone(&taken), Arc::clone(&manner));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut message = Vec::new();
+                if stream.read_to_end(&mut message).is_err() {
+                    continue;
+                }
+                let message: String = message.iter().map(|byte| char::from(*byte)).collect();
+                let id = message.split('|').nth(9).unwrap_or_default().to_owned();
+                kept.lock().unwrap().push(message);
+                let answer = match told.lock().unwrap().clone() {
+                    Manner::Answer(code, text) => {
+                        format!("MSH|^~\\&|ADT|F|CVGATEWAY|F|||ACK|1|P|2.1\rMSA|{code}|{id}|{text}\r")
+                    }
+                    Manner::Close => continue,
+                    Manner::Bytes(bytes) => bytes.to_owned(),
+                };
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        Fsi { address, taken, manner }
+    }
+
+    pub fn answers(&self, manner: Manner) {
+        *self.manner.lock().unwrap() = manner;
+    }
+
+    /// What it got since the last call, each byte as the character of its number.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.taken.lock().unwrap())
+    }
+}
+
+/// A running gateway and its site.
+pub struct Site {
+    pub dir: Dir,
+    pub fsi: Fsi,
+    daemon: Option<Daemon>,
+}
+
+/// Writes down how it was called, and ends with the next status of the file `answers`, the last one for ever.
+const IDB_DIRECT: &str = r#"cd "$(dirname "$0")/.."
+for word; do printf '%s ' "${word:-''}"; done >>asked
+echo >>asked
+read -r status <answers
+if test "$(wc -l <answers)" -gt 1; then sed -i 1d answers; fi
+if test "$status" -ge 128; then echo "idb_direct: scripted failure" >&2; fi
+exit "$status"
+"#;
+
+impl Site {
+    /// A site whose gateway does not run yet.
+    pub fn new() -> Site {
+        let dir = Dir::new();
+        dir.write("etc/hl7hosts", "127.0.0.1 * * * * *\n");
+        dir.write("etc/cvgateway.toml", "");
+        dir.write("answers", "0\n");
+        dir.write("asked", "");
+        dir.script("etc/idb_direct", IDB_DIRECT);
+        Site { dir, fsi: Fsi::start(), daemon: None }
+    }
+
+    /// The same with the code tables that are shipped.
+    pub fn with_tables(self) -> Site {
+        for (program, files) in [
+            (env!("CARGO_BIN_EXE_unitmgr"), vec!["units.tab"]),
+            (env!("CARGO_BIN_EXE_labeventinfomgr"), vec!["LabEventInfo.tab"]),
+            (env!("CARGO_BIN_EXE_loincmgr"), vec!["LOINC+.tab"]),
+        ] {
+            let files = files.iter().map(|file| crate::support::top().join("etc").join(file));
+            let command = TestCommand::new(program).env("PG_CODELIB", self.dir.join("lib/codes")).arg("-c");
+            command.args(files).run().success();
+        }
+        self
+    }
+
+    /// The program with this site.
+    pub fn program(&self) -> TestCommand {
+        TestCommand::new(env!("CARGO_BIN_EXE_cvgateway"))
+            .in_dir(self.dir.path())
+            .env("PG_HOME", self.dir.path())
+            .env("PG_CODELIB", self.dir.join("lib/codes"))
+            .env("PG_SENDMAIL", self.dir.join("sendmail"))
+            .env("ADMIN", "admin@example.org")
+            .env("TZ", "UTC")
+    }
+
+    /// The arguments of every use.
+    pub fn arguments(&self) -> [String; 4] {
+        ["0".into(), self.fsi.address.port().to_string(), "127.0.0.1".into(), "060_IOP".into()]
+    }
+
+    pub fn start(mut self) -> Site {
+        self.restart();
+        self
+    }
+
+    pub fn restart(&mut self) {
+        self.daemon = Some(Daemon::start(&self.program().args(self.arguments())));
+    }
+
+    pub fn daemon(&mut self) -> &mut Daemon {
+        self.daemon.as_mut().unwrap()
+    }
+
+    fn address(&self) -> SocketAddr {
+        let states = self.daemon.as_ref().unwrap().states();
+        let status = states.iter().find_map(|state| state.strip_prefix("STATUS=listening on ")).unwrap();
+        let port = status.split(' ').next().unwrap().rsplit(':').next().unwrap();
+        format!("127.0.0.1:{port}").parse().unwrap()
+    }
+
+    /// What idb_direct is to answer, one after the other.
+    pub fn census(&self, statuses: &[u8]) {
+        let lines: String = statuses.iter().map(|status| format!("{status}\n")).collect();
+        self.dir.write("answers", lines);
+        self.dir.write("asked", "");
+    }
+
+    /// How idb_direct was called since.
+    pub fn asked(&self) -> Vec<String> {
+        self.dir.text("asked").lines().map(|line| line.trim_end().to_owned()).collect()
+    }
+
+    /// One transaction; the answer, empty where there is none.
+    pub fn send(&self, message: &[u8]) -> String {
+        let mut stream = self.begin(message);
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    /// Sends a message and does not wait.
+    pub fn begin(&self, message: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect_timeout(&self.address(), LIMIT).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.write_all(message).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        stream
+    }
+
+    /// The files of the journal with this beginning, in order, and what is in them.
+    pub fn journal(&self, kind: &str) -> Vec<(String, String)> {
+        let top = "var/log/CVGATEWAY/060_IOP";
+        let mut files = Vec::new();
+        for day in self.dir.list(top) {
+            for name in self.dir.list(format!("{top}/{day}")) {
+                if name.starts_with(kind) {
+                    let bytes = self.dir.read(format!("{top}/{day}/{name}"));
+                    files.push((name, bytes.iter().map(|byte| char::from(*byte)).collect()));
+                }
+            }
+        }
+        files.sort();
+        files
+    }
+}
+
+/// MSA-1 and MSA-3 of an answer.
+pub fn told(answer: &str) -> (String, String) {
+    let msa = answer.split('\r').find(|segment| segment.starts_with("MSA")).unwrap_or_else(|| panic!("{answer:?}"));
+    let fields: Vec<&str> = msa.split('|').collect();
+    (fields[1].to_owned(), fields.get(3).copied().unwrap_or_default().to_owned())
+}
