@@ -1,4 +1,8 @@
 //! The gateway, as its senders and its administrator see it.
 
+mod adt;
 mod cases;
+mod life;
+mod oru;
+mod program;
 mod support;

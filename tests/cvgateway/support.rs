@@ -139,6 +139,11 @@ impl Site {
         self.daemon.as_mut().unwrap()
     }
 
+    /// What the gateway has logged.
+    pub fn daemon_log(&self) -> String {
+        self.daemon.as_ref().unwrap().stderr()
+    }
+
     fn address(&self) -> SocketAddr {
         let states = self.daemon.as_ref().unwrap().states();
         let status = states.iter().find_map(|state| state.strip_prefix("STATUS=listening on ")).unwrap();

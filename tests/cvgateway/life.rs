@@ -1,0 +1,185 @@
+//! A gateway's life: who may send, repeats, the journal, kill -9, SIGHUP, many senders at once.
+
+use super::support::{Manner, Site, told};
+use protogen_testkit::daemon::Signal;
+use std::io::Read;
+
+fn discharge(id: &str) -> String {
+    format!(
+        "MSH|^~\\&|ADM|HOSP|CVGATEWAY|060_IOP|||ADT^A03|{id}|P|2.3\rEVN|A03|\rPID|1||1\rPV1|1|I|IOP^601^1||||||||||||||||77\r"
+    )
+}
+
+#[test]
+fn only_who_is_allowed_is_served() {
+    let site = Site::new();
+    site.dir.write("etc/hl7hosts", "127.0.0.1 abl * * * * ADT^A03\n");
+    let site = site.start();
+    site.census(&[7]);
+    assert_eq!(told(&site.send(discharge("1").as_bytes())), ("AR".into(), "not allowed".into()));
+    let with_token = [b"abl\x02", discharge("1").as_bytes()].concat();
+    assert_eq!(told(&site.send(&with_token)).0, "AA");
+    let other = [b"abl\x02", discharge("1").replace("A03", "A01").as_bytes()].concat();
+    assert_eq!(told(&site.send(&other)).0, "AR");
+    assert_eq!(site.journal("REQ").len(), 1, "what was refused takes no room");
+}
+
+#[test]
+fn a_broken_access_list_refuses_everyone() {
+    let site = Site::new();
+    site.dir.write("etc/hl7hosts", "127.0.0.1 *\n");
+    let site = site.start();
+    assert_eq!(told(&site.send(discharge("1").as_bytes())), ("AR".into(), "not allowed".into()));
+}
+
+#[test]
+fn what_is_no_service_of_the_gateway_is_ar_with_its_name() {
+    let site = Site::new();
+    site.dir.write("etc/cvgateway.toml", "ignore = [\"ADT^A31\"]\n");
+    let site = site.start();
+    for (kind, code, said) in [
+        ("ADT^A04", "AR", "message type ADT^A04 is not supported"),
+        ("ORM^O01", "AR", "message type ORM^O01 is not supported"),
+        ("NMQ", "AR", "message type NMQ is not supported"),
+        ("ADT^A31", "AA", "ignored by profile"),
+        ("NMD", "AA", ""),
+        ("ORU^R01", "AR", "no LabEventInfo or units table"),
+    ] {
+        let (answer, text) = told(&site.send(discharge("1").replace("ADT^A03", kind).as_bytes()));
+        assert_eq!((answer.as_str(), text.contains(said)), (code, true), "{kind}: {text}");
+    }
+    assert!(site.fsi.take().is_empty());
+    let nmd = "MSH|^~\\&|ADM|HOSP|OTHER^x|UNIT|||NMD|5|P|2.3\rNCK|2026\r";
+    assert_eq!(told(&site.send(nmd.as_bytes())), ("AA".into(), "forwarded".into()));
+    let sent = site.fsi.take().remove(0);
+    assert!(sent.contains("|CVGATEWAY|060_IOP|OTHER^x|UNIT|") && sent.ends_with("|NMD|5|P|2.1\rNCK|2026\r"), "{sent:?}");
+    assert_eq!(site.send(b"GET / HTTP/1.0\r\n\r\n"), "");
+    assert_eq!(told(&site.send(b"MSH|")).0, "AR");
+}
+
+#[test]
+fn enhanced_mode_is_answered_by_its_rules() {
+    let site = Site::new().start();
+    site.census(&[7]);
+    for (n, (fields, code)) in [("|||AL|NE", Some("CA")), ("|||NE|AL", Some("AA")), ("|||NE|NE", None)].iter().enumerate() {
+        let message = discharge(&n.to_string()).replace("|2.3\r", &format!("|2.3{fields}\r"));
+        let answer = site.send(message.as_bytes());
+        match code {
+            Some(code) => assert_eq!(told(&answer).0, *code),
+            None => assert_eq!(answer, ""),
+        }
+    }
+    assert_eq!(site.fsi.take().len(), 3);
+}
+
+#[test]
+fn a_repeat_is_answered_and_not_forwarded_also_after_kill_9() {
+    let mut site = Site::new().start();
+    site.census(&[7]);
+    site.fsi.answers(Manner::Close);
+    assert_eq!(told(&site.send(discharge("1").as_bytes())), ("AR".into(), "CareVue unreachable".into()));
+    site.fsi.answers(Manner::Answer("AA", ""));
+    assert_eq!(told(&site.send(discharge("1").as_bytes())).1, "discharged", "what was not AA is handled anew");
+    assert_eq!(site.fsi.take().len(), 2);
+    let repeat = ("AA".to_owned(), "a repeat: it was answered AA before, and is not forwarded again".to_owned());
+    assert_eq!(told(&site.send(discharge("1").as_bytes())), repeat);
+    site.daemon().kill_9();
+    site.restart();
+    assert_eq!(told(&site.send(discharge("1").as_bytes())), repeat);
+    assert!(site.fsi.take().is_empty());
+    let other = discharge("1").replace("601^1", "601^2");
+    assert_eq!(told(&site.send(other.as_bytes())).1, "discharged");
+    assert_eq!(site.fsi.take().len(), 1);
+    site.daemon().wait_for_stderr("this control id was used for other bytes before");
+}
+
+#[test]
+fn repeats_can_be_switched_off() {
+    let site = Site::new();
+    site.dir.write("etc/cvgateway.toml", "[limit]\nrepeat-hours = 0\n");
+    let site = site.start();
+    site.census(&[7]);
+    for _ in 0..2 {
+        assert_eq!(told(&site.send(discharge("1").as_bytes())).1, "discharged");
+    }
+    assert_eq!(site.fsi.take().len(), 2);
+}
+
+#[test]
+fn the_journal_has_both_messages_and_both_answers() {
+    let site = Site::new().start();
+    site.census(&[7]);
+    let answer = site.send(discharge("1").as_bytes());
+    let [req, ack, fwd, fak] = ["REQ", "ACK", "FWD", "FAK"].map(|kind| site.journal(kind).remove(0));
+    assert_eq!((req.1, &ack.1), (discharge("1"), &answer));
+    assert_eq!(fwd.1, site.fsi.take()[0]);
+    assert!(fak.1.contains("\rMSA|AA|1|"));
+    for (name, kind) in [(&ack.0, "ACK"), (&fwd.0, "FWD"), (&fak.0, "FAK")] {
+        assert_eq!(name.replace(kind, "REQ"), req.0);
+    }
+    assert!(!site.daemon_log().contains("Muster"));
+    // The next one sorts behind it.
+    site.send(discharge("2").as_bytes());
+    assert!(site.journal("REQ")[1].0 > req.0);
+    use std::os::unix::fs::PermissionsExt;
+    let day = site.dir.list("var/log/CVGATEWAY/060_IOP").remove(0);
+    let path = site.dir.join(format!("var/log/CVGATEWAY/060_IOP/{day}/{}", req.0));
+    assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn old_days_are_removed() {
+    let site = Site::new();
+    site.dir.write("etc/cvgateway.toml", "[limit]\njournal-days = 2\n");
+    site.dir.write("var/log/CVGATEWAY/060_IOP/20200101/REQ1", "x");
+    site.dir.write("var/log/CVGATEWAY/060_IOP/notes/kept", "x");
+    let site = site.start();
+    site.census(&[7]);
+    site.send(discharge("1").as_bytes());
+    let days = site.dir.list("var/log/CVGATEWAY/060_IOP");
+    assert!(days.len() == 2 && days.contains(&"notes".to_owned()), "{days:?}");
+}
+
+/// While one admission waits for the census, no other message asks it; results do not wait.
+#[test]
+fn adt_is_one_at_a_time() {
+    let site = Site::new().start();
+    site.dir.script(
+        "etc/idb_direct",
+        "cd \"$(dirname \"$0\")/..\"\nmkdir busy || { echo overlap >>asked; exit 192; }\necho in >>asked\n\
+         while ! test -e go; do sleep 0.01; done\nrmdir busy\nexit 7\n",
+    );
+    let mut streams: Vec<_> = (0..4).map(|n| site.begin(discharge(&n.to_string()).as_bytes())).collect();
+    while site.asked().is_empty() {
+        std::thread::yield_now();
+    }
+    let nmd = "MSH|^~\\&|ADM|HOSP|OTHER|UNIT|||NMD|5|P|2.3\r";
+    assert_eq!(told(&site.send(nmd.as_bytes())).0, "AA");
+    site.dir.write("go", "");
+    for stream in &mut streams {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(told(&answer).1, "discharged");
+    }
+    assert_eq!(site.asked(), ["in"; 4]);
+}
+
+#[test]
+fn sighup_reads_everything_again_and_what_is_broken_leaves_the_old() {
+    let mut site = Site::new().start();
+    site.census(&[7]);
+    site.dir.write("etc/cvgateway.toml", "colour = 1\n");
+    site.daemon().signal(Signal::SIGHUP);
+    site.daemon().wait_for_stderr("the old profile stays in force");
+    assert_eq!(told(&site.send(discharge("1").as_bytes())).1, "discharged");
+    site.dir.write("etc/cvgateway.toml", "ignore = [\"ADT^A31\"]\n");
+    site.dir.write("etc/hl7hosts", "broken\n");
+    site.daemon().signal(Signal::SIGHUP);
+    site.daemon().wait_for_stderr("were read again");
+    site.daemon().wait_for_stderr("the old list stays in force");
+    assert_eq!(told(&site.send(discharge("2").replace("A03", "A31").as_bytes())).1, "ignored by profile");
+    site.dir.write("etc/hl7hosts", "127.0.0.1 * NOBODY * * *\n");
+    site.daemon().signal(Signal::SIGHUP);
+    while told(&site.send(discharge("3").as_bytes())).1 != "not allowed" {}
+    assert!(site.daemon().terminate().success());
+}
