@@ -25,7 +25,8 @@ fn segments(message: &str) -> Vec<String> {
 fn an_admission_has_a_header_of_the_gateway_the_kept_segments_and_zdm() {
     let site = Site::new().with_tables().start();
     site.census(&[0, 7]);
-    let latin: Vec<u8> = ADMISSION.replace("|C1|", "|C2|").replace("Eva", "Ev\u{e4}").chars().map(|c| c as u8).collect();
+    let latin: Vec<u8> =
+        ADMISSION.replace("|C1|", "|C2|").replace("Eva", "Ev\u{e4}").chars().map(|c| c as u8).collect();
     let answer = site.send(&latin);
     assert_eq!(told(&answer), ("AA".into(), "admitted to 601-1".into()));
     assert!(answer.starts_with("MSH|^~\\&|CVGATEWAY|060_IOP|ADM|HOSP|"), "{answer:?}");
@@ -55,7 +56,10 @@ fn a_site_may_use_patient_ids_and_other_beds() {
     site.census(&[0, 7]);
     assert_eq!(told(&site.send(ADMISSION.as_bytes())).1, "admitted to A1");
     let sent = segments(&site.fsi.take()[0]);
-    assert!(sent[2].starts_with("PID|1|X|4711||") && sent[4].starts_with("ZDM|Muster|Eva|880011|4711|"), "{sent:?}");
+    assert!(
+        sent[2].starts_with("PID|1|X|4711||") && sent[4].starts_with("ZDM|Muster|Eva|880011|4711|"),
+        "{sent:?}"
+    );
     assert_eq!(site.asked()[0], "-e 1 -r 4711 -l A1");
 }
 
@@ -82,7 +86,7 @@ fn only_a_true_answer_of_idb_direct_is_taken() {
     for (status, code, said) in [
         (128, "AE", "the census refuses: idb_direct: scripted failure"),
         (192, "AR", "the census cannot be asked: idb_direct: scripted failure"),
-        (126, "AR", "no meaning"),
+        (126, "AR", "the census cannot be asked: idb_direct: exit status: 126"),
         (255, "AR", "the census cannot be asked"),
         (4, "AR", "no meaning"),
         (8, "AR", "no meaning"),
@@ -95,7 +99,10 @@ fn only_a_true_answer_of_idb_direct_is_taken() {
     site.dir.script("etc/idb_direct", "kill -9 $$\n");
     assert_eq!(told(&site.send(ADMISSION.as_bytes())).0, "AR");
     std::fs::remove_file(site.dir.join("etc/idb_direct")).unwrap();
-    assert_eq!(told(&site.send(ADMISSION.as_bytes())), ("AR".into(), "the census cannot be asked: idb_direct does not run".into()));
+    assert_eq!(
+        told(&site.send(ADMISSION.as_bytes())),
+        ("AR".into(), "the census cannot be asked: idb_direct does not run".into())
+    );
     assert!(site.fsi.take().is_empty());
 }
 

@@ -12,7 +12,9 @@ fn location(bed: &str) -> String {
 /// The message of a row, its prior locations as the table's head says.
 fn message(event: &str, patients: &str, id: usize) -> String {
     let all: Vec<(&str, &str)> = patients.split(' ').map(|one| one.split_once('@').unwrap()).collect();
-    let mut text = format!("MSH|^~\\&|ADM|HOSP|CVGATEWAY|060_IOP|20261124||ADT^{event}|{id}|P|2.3\rEVN|{event}|20261124\r");
+    let mut text = format!(
+        "MSH|^~\\&|ADM|HOSP|CVGATEWAY|060_IOP|20261124||ADT^{event}|{id}|P|2.3\rEVN|{event}|20261124\r"
+    );
     for (n, (record, beds)) in all.iter().enumerate() {
         let (prior, bed) = match (event, all.len()) {
             ("A17", 2) => (all[1 - n].1, *beds),
@@ -55,7 +57,9 @@ fn every_row_of_the_case_table() {
     assert!(rows.len() > 60);
     for (id, row) in rows.iter().enumerate() {
         let columns: Vec<&str> = row.split('\t').collect();
-        let [_, _, event, patients, asked, forwarded, _, answer, said, _] = columns[..] else { panic!("{row}") };
+        let [_, _, event, patients, asked, forwarded, _, answer, said, _] = columns[..] else {
+            panic!("{row}")
+        };
         let looks: Vec<(&str, &str)> =
             asked.split(' ').filter(|look| *look != "-").map(|look| look.split_once(':').unwrap()).collect();
         // After the looks comes the commit of an admission, which finds the patient.
@@ -92,7 +96,12 @@ fn the_census_is_asked_about_the_beds_of_the_message() {
         ("A08", "1@601-1", &[7], &["-e 8 -r 1 -l 601-1"]),
         ("A11", "1@601-1", &[7], &[]),
         ("A17", "1@601-1 2@601-2", &[0o33], &["-e 17 -r 1 -l 601-1 -s 2 -m 601-2"]),
-        ("A17", "1@601-1 2@601-2", &[0o21, 0o72], &["-e 17 -r 1 -l 601-1 -s 2 -m 601-2", "-e 2 -r 2 -l 601-1 -n 601-2"]),
+        (
+            "A17",
+            "1@601-1 2@601-2",
+            &[0o21, 0o72],
+            &["-e 17 -r 1 -l 601-1 -s 2 -m 601-2", "-e 2 -r 2 -l 601-1 -n 601-2"],
+        ),
     ] {
         id += 1;
         site.census(statuses);

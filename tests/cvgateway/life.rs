@@ -38,8 +38,8 @@ fn what_is_no_service_of_the_gateway_is_ar_with_its_name() {
     site.dir.write("etc/cvgateway.toml", "ignore = [\"ADT^A31\"]\n");
     let site = site.start();
     for (kind, code, said) in [
-        ("ADT^A04", "AR", "message type ADT^A04 is not supported"),
-        ("ORM^O01", "AR", "message type ORM^O01 is not supported"),
+        ("ADT^A04", "AR", "message type ADT A04 is not supported"),
+        ("ORM^O01", "AR", "message type ORM O01 is not supported"),
         ("NMQ", "AR", "message type NMQ is not supported"),
         ("ADT^A31", "AA", "ignored by profile"),
         ("NMD", "AA", ""),
@@ -52,7 +52,10 @@ fn what_is_no_service_of_the_gateway_is_ar_with_its_name() {
     let nmd = "MSH|^~\\&|ADM|HOSP|OTHER^x|UNIT|||NMD|5|P|2.3\rNCK|2026\r";
     assert_eq!(told(&site.send(nmd.as_bytes())), ("AA".into(), "forwarded".into()));
     let sent = site.fsi.take().remove(0);
-    assert!(sent.contains("|CVGATEWAY|060_IOP|OTHER^x|UNIT|") && sent.ends_with("|NMD|5|P|2.1\rNCK|2026\r"), "{sent:?}");
+    assert!(
+        sent.contains("|CVGATEWAY|060_IOP|OTHER^x|UNIT|") && sent.ends_with("|NMD|5|P|2.1\rNCK|2026\r"),
+        "{sent:?}"
+    );
     assert_eq!(site.send(b"GET / HTTP/1.0\r\n\r\n"), "");
     assert_eq!(told(&site.send(b"MSH|")).0, "AR");
 }
@@ -61,7 +64,9 @@ fn what_is_no_service_of_the_gateway_is_ar_with_its_name() {
 fn enhanced_mode_is_answered_by_its_rules() {
     let site = Site::new().start();
     site.census(&[7]);
-    for (n, (fields, code)) in [("|||AL|NE", Some("CA")), ("|||NE|AL", Some("AA")), ("|||NE|NE", None)].iter().enumerate() {
+    for (n, (fields, code)) in
+        [("|||AL|NE", Some("CA")), ("|||NE|AL", Some("AA")), ("|||NE|NE", None)].iter().enumerate()
+    {
         let message = discharge(&n.to_string()).replace("|2.3\r", &format!("|2.3{fields}\r"));
         let answer = site.send(message.as_bytes());
         match code {
@@ -79,9 +84,14 @@ fn a_repeat_is_answered_and_not_forwarded_also_after_kill_9() {
     site.fsi.answers(Manner::Close);
     assert_eq!(told(&site.send(discharge("1").as_bytes())), ("AR".into(), "CareVue unreachable".into()));
     site.fsi.answers(Manner::Answer("AA", ""));
-    assert_eq!(told(&site.send(discharge("1").as_bytes())).1, "discharged", "what was not AA is handled anew");
+    assert_eq!(
+        told(&site.send(discharge("1").as_bytes())).1,
+        "discharged",
+        "what was not AA is handled anew"
+    );
     assert_eq!(site.fsi.take().len(), 2);
-    let repeat = ("AA".to_owned(), "a repeat: it was answered AA before, and is not forwarded again".to_owned());
+    let repeat =
+        ("AA".to_owned(), "a repeat: it was answered AA before, and is not forwarded again".to_owned());
     assert_eq!(told(&site.send(discharge("1").as_bytes())), repeat);
     site.daemon().kill_9();
     site.restart();

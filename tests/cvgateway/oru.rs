@@ -89,7 +89,10 @@ fn each_observation_in_carevues_code_and_unit() {
         assert!(header[0].starts_with("MSH|^~\\&|CVGATEWAY|060_IOP|CLI|060_IOP|"), "{sent:?}");
         assert!(header[0].ends_with(&format!("|ORU^R01|{id}|P|2.1")), "{sent:?}");
         assert_eq!(header[1], "PID|1||77||Muster");
-        assert!(header[2].starts_with("OBR|1|") && !sent.contains("PV1") && !sent.contains("NTE"), "{sent:?}");
+        assert!(
+            header[2].starts_with("OBR|1|") && !sent.contains("PV1") && !sent.contains("NTE"),
+            "{sent:?}"
+        );
     }
 }
 
@@ -99,7 +102,8 @@ fn blood_tells_where_it_is_from() {
     for (id, (specimen, side)) in
         [("BLDA", "A"), ("blda^x", "A"), ("BLDV&VENOUS", "V"), ("BLDC", ""), ("", "")].iter().enumerate()
     {
-        let text = told(&site.send(oru(id, specimen, &["NM|9984-6||37|cel", "NM|6298-4||4|mmol/l"]).as_bytes())).1;
+        let text =
+            told(&site.send(oru(id, specimen, &["NM|9984-6||37|cel", "NM|6298-4||4|mmol/l"]).as_bytes())).1;
         let sent = site.fsi.take().remove(0);
         let expected = match *side {
             "" => vec!["OBX|1|NM|6298-4||4.0|mmol/l".to_owned()],
@@ -131,7 +135,10 @@ fn an_oru_of_several_orders_is_taken_apart() {
     let bad = two.replace("|R01|1|", "|R01|2|").replace("2947-0", "XXXX");
     let (code, text) = told(&site.send(bad.as_bytes()));
     assert_eq!(code, "AE");
-    assert!(text.contains("part 1: 1 results forwarded; part 2: no result is left; left out: XXXX"), "{text}");
+    assert!(
+        text.contains("part 1: 1 results forwarded; part 2: no result is left; left out: XXXX"),
+        "{text}"
+    );
     assert_eq!(site.fsi.take().len(), 1);
     // An id that has no room for the suffix is one of the gateway's own.
     let long = two.replace("^R01|1|", "^R01|0123456789012345678|");
@@ -147,7 +154,8 @@ fn what_cannot_be_taken_is_told() {
     let (code, text) = told(&site.send(withdrawn.as_bytes()));
     assert_eq!(code, "AE");
     assert!(text.contains("6298-4 is withdrawn"), "{text}");
-    let (code, text) = told(&site.send(oru(2, "", &["NM|6298-4||4|mmol/l"]).replace("|77\r", "|\r").as_bytes()));
+    let (code, text) =
+        told(&site.send(oru(2, "", &["NM|6298-4||4|mmol/l"]).replace("|77\r", "|\r").as_bytes()));
     assert_eq!((code.as_str(), text.as_str()), ("AE", "no patient id: PV1-19 is empty"));
     assert_eq!(told(&site.send(oru(3, "", &[]).as_bytes())).0, "AE");
     assert!(site.fsi.take().is_empty());
@@ -161,7 +169,10 @@ fn admit_observations_go_to_idb_direct_and_never_to_cli() {
     let site = Site::new().with_tables().start();
     site.census(&[2]);
     let rows = ["NM|3138-5||1.82|m", "NM|3142-7||75|kg", "NM|3140-1||1.955|m2"];
-    assert_eq!(told(&site.send(oru(1, "", &rows).as_bytes())), ("AA".into(), "3 admit observations written".into()));
+    assert_eq!(
+        told(&site.send(oru(1, "", &rows).as_bytes())),
+        ("AA".into(), "3 admit observations written".into())
+    );
     assert!(site.fsi.take().is_empty());
     assert_eq!(site.asked(), ["-e 8 -r 77 -l 601-1 -c -H 182.0 -S 1.96 -W 75.00"]);
     // 301 cm are above 300 cm.
@@ -176,15 +187,15 @@ fn admit_observations_go_to_idb_direct_and_never_to_cli() {
 #[test]
 fn flags_follow_the_boundaries_unless_the_sender_set_one() {
     let site = Site::new().with_tables();
-    let table = site.dir.write(
-        "own.tab",
-        "\"1-8\":\"X\":\"value1\":\"M\":\"mmol/l\":\"\":0:0:2:3:5:6:100:0.1:1\n",
-    );
+    let table =
+        site.dir.write("own.tab", "\"1-8\":\"X\":\"value1\":\"M\":\"mmol/l\":\"\":0:0:2:3:5:6:100:0.1:1\n");
     let manager = protogen_testkit::TestCommand::new(env!("CARGO_BIN_EXE_labeventinfomgr"));
     manager.env("PG_CODELIB", site.dir.join("lib/codes")).arg("-c").arg(table).run().success();
     let site = site.start();
     for (id, (value, flag)) in
-        [("1.9", "LL"), ("2", "L"), ("3", ""), ("5", ""), ("5.1", "H"), ("6", "H"), ("6.1", "HH")].iter().enumerate()
+        [("1.9", "LL"), ("2", "L"), ("3", ""), ("5", ""), ("5.1", "H"), ("6", "H"), ("6.1", "HH")]
+            .iter()
+            .enumerate()
     {
         site.send(oru(id, "", &[&format!("NM|1-8||{value}|mmol/l")]).as_bytes());
         let sent = site.fsi.take().remove(0);

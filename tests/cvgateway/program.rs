@@ -29,7 +29,11 @@ fn a_profile_that_is_missing_or_broken_stops_the_start() {
     let output = site.program().args(site.arguments()).run();
     output.code(2).stderr_contains("cvgateway.toml:2: beds: expected at least one pattern");
     std::fs::remove_file(site.dir.join("etc/cvgateway.toml")).unwrap();
-    site.program().args(site.arguments()).run().code(2).stderr_contains("start from the cvgateway.toml that is shipped");
+    site.program()
+        .args(site.arguments())
+        .run()
+        .code(2)
+        .stderr_contains("start from the cvgateway.toml that is shipped");
 }
 
 #[test]
@@ -57,14 +61,28 @@ fn a_dry_run_prints_the_cases_and_sends_nothing() {
     let output = site.program().arg("--dry-run").arg(file).args(site.arguments()).run();
     output
         .success()
-        .stdout_contains("message 1: 7\nA08: census 0.0: the patient is unknown\nA01: census 0.0: admitted to 601-1\nMSH|")
-        .stdout_contains("|ADT^A01|7|P|2.1\nEVN|A01|\nPID|1||77||Muster\n")
+        .stdout_contains(
+            "message 1: 7\nA08: census 0.0: the patient is unknown\nA01: census 0.0: admitted to 601-1\nMSH|",
+        )
+        .stdout_contains("|ADT^A01|7|P|2.1\nEVN|A01\nPID|1||77||Muster\n")
         .stdout_contains("answer: AA the patient is unknown; admitted to 601-1\n");
     assert!(site.fsi.take().is_empty() && site.journal("REQ").is_empty());
     assert!(site.asked().iter().all(|call| !call.contains("-c")));
     site.census(&[128]);
     let file = site.dir.join("messages.hl7");
-    site.program().arg("--dry-run").arg(file).args(site.arguments()).run().code(1).stdout_contains("answer: AE");
+    site.program()
+        .arg("--dry-run")
+        .arg(file)
+        .args(site.arguments())
+        .run()
+        .code(1)
+        .stdout_contains("answer: AE");
     let empty = site.dir.write("empty", "");
-    site.program().arg("--dry-run").arg(empty).args(site.arguments()).run().code(2).stderr_contains("no message");
+    site.program()
+        .arg("--dry-run")
+        .arg(empty)
+        .args(site.arguments())
+        .run()
+        .code(2)
+        .stderr_contains("no message");
 }

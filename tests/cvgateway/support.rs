@@ -199,7 +199,8 @@ impl Site {
 
 /// MSA-1 and MSA-3 of an answer.
 pub fn told(answer: &str) -> (String, String) {
-    let msa = answer.split('\r').find(|segment| segment.starts_with("MSA")).unwrap_or_else(|| panic!("{answer:?}"));
+    let msa =
+        answer.split('\r').find(|segment| segment.starts_with("MSA")).unwrap_or_else(|| panic!("{answer:?}"));
     let fields: Vec<&str> = msa.split('|').collect();
     (fields[1].to_owned(), fields.get(3).copied().unwrap_or_default().to_owned())
 }

@@ -49,7 +49,8 @@ impl Walk<'_> {
                 Ok(statuses) => statuses,
                 Err(error) => return error.reply(),
             };
-            let places = [self.patients[0].place, self.patients.last().map_or(self.patients[0].place, |p| p.place)];
+            let places =
+                [self.patients[0].place, self.patients.last().map_or(self.patients[0].place, |p| p.place)];
             let case = decide(self.event, first, second, places);
             let text = case.text.replace("{bed}", &self.patients[0].bed);
             self.tx.note(&format!("{}: census {}.{}: {text}", self.event, first.bits(), second.bits()));
@@ -73,9 +74,9 @@ impl Walk<'_> {
         let (observed, left) = self.observed();
         let adt = Adt { event: self.event, patients: &self.patients, located, observed: &observed };
         let kind = (&b"ADT"[..], self.event.name().as_bytes());
-        let sent = self.tx.forward(kind, b"ADT", "", |header| {
-            adt.write(header, self.message, &self.tx.loaded.profile)
-        });
+        let sent = self
+            .tx
+            .forward(kind, b"ADT", "", |header| adt.write(header, self.message, &self.tx.loaded.profile));
         if let Err(reply) = sent {
             return reply;
         }

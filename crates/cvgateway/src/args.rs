@@ -6,7 +6,11 @@ use clap::{Parser, ValueHint};
 
 /// The gateway from HL7 to CareVue: the census cases of ADT, results in CareVue's codes and units.
 #[derive(Parser, Debug, Clone)]
-#[command(name = "cvgateway", version, override_usage = "cvgateway [OPTION...] SERVICE FSI_SERVICE FSI_HOST FACILITY\n       cvgateway --check [-x]")]
+#[command(
+    name = "cvgateway",
+    version,
+    override_usage = "cvgateway [OPTION...] SERVICE FSI_SERVICE FSI_HOST FACILITY\n       cvgateway --check [-x]"
+)]
 pub(crate) struct Args {
     /// Where to listen: a service's name or a port
     #[arg(value_name = "SERVICE", required_unless_present = "check")]

@@ -61,7 +61,8 @@ impl Census {
         let (Some(number), Some(first)) = (event.number(), patients.first()) else {
             return Ok((Status::default(), Status::default()));
         };
-        let mut command = self.command(number, first, if event == Event::A02 { &first.prior } else { &first.bed });
+        let mut command =
+            self.command(number, first, if event == Event::A02 { &first.prior } else { &first.bed });
         match (event, patients.get(1)) {
             (Event::A02, _) => {
                 command.arg("-n").arg(&first.bed);
@@ -122,7 +123,8 @@ impl Census {
             }),
             _ => {
                 log::error!("{name}: {}", finished.status);
-                Err(CensusError::Later(told()))
+                let told = Some(told()).filter(|told| !told.is_empty());
+                Err(CensusError::Later(told.unwrap_or_else(|| format!("idb_direct: {}", finished.status))))
             }
         }
     }

@@ -77,10 +77,7 @@ mod tests {
         assert_eq!(through(text.as_bytes(), Charset::Latin1), (expected(b"M\xFCller?"), 1));
         assert_eq!(through(text.as_bytes(), Charset::Ascii), (expected(b"M?ller?"), 2));
         let latin = b"MSH|^~\\&|A|||||||||||||||8859/1\rPID|\xE4\r";
-        assert_eq!(
-            through(latin, Charset::HpRoman8).0,
-            b"MSH|^~\\&|A|||||||||||||||\rPID|\xCC\r"
-        );
+        assert_eq!(through(latin, Charset::HpRoman8).0, b"MSH|^~\\&|A|||||||||||||||\rPID|\xCC\r");
         let unknown = Message::parse(b"MSH|^~\\&|A|||||||||||||||KLINGON\r").unwrap();
         assert!(transcode(&unknown, Charset::Ascii).is_err());
     }

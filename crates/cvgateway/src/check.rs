@@ -32,7 +32,10 @@ pub(crate) fn check(args: &Args, places: &Places, has_fsi: bool) -> Result<Exit>
         Ok(profile) => {
             let program = places.idb_direct(&profile);
             if let Err(error) = fs::metadata(&program) {
-                fault(format!("{}: {error}; it is idb_direct, which asks CareVue's census", program.display()));
+                fault(format!(
+                    "{}: {error}; it is idb_direct, which asks CareVue's census",
+                    program.display()
+                ));
             }
         }
         Err(error) => fault(error.to_string()),

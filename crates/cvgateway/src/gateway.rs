@@ -108,7 +108,7 @@ impl Gateway {
     pub(crate) fn new(places: Places, facility: &str) -> Result<Gateway> {
         let loaded = places.load(None)?;
         let directory = journal_of(&places.site, facility);
-        let journal = Journal::open(&directory)
+        let journal = Journal::open(&directory, loaded.profile.limit.journal_days)
             .with_context(|| format!("{}: cannot be made", directory.display()))?;
         let repeats = Repeats::read(&journal, loaded.profile.limit.repeat, SystemTime::now());
         Ok(Gateway {

@@ -34,12 +34,13 @@ pub(crate) struct Entry {
 }
 
 impl Journal {
-    /// The journal in this directory, which is made where it is missing.
-    pub(crate) fn open(directory: &Path) -> io::Result<Journal> {
+    /// The journal in this directory, which is made where it is missing. Days older than `keep` days are removed.
+    pub(crate) fn open(directory: &Path, keep: u32) -> io::Result<Journal> {
         make_private(directory)?;
         let journal =
             Journal { directory: directory.to_owned(), count: AtomicU64::new(1), day: Mutex::default() };
-        journal.entry(u32::MAX)?;
+        // A directory that cannot be written is found now, not with the first message.
+        journal.entry(keep)?;
         Ok(journal)
     }
 

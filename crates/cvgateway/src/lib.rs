@@ -99,7 +99,8 @@ fn run(args: &Args) -> Result<Exit> {
 /// FACILITY names a directory and stands in every message.
 fn check_facility(facility: &str) -> Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    if facility.is_empty() || facility.starts_with('.') || !facility.chars().all(plain) || facility.len() > 60 {
+    if facility.is_empty() || facility.starts_with('.') || !facility.chars().all(plain) || facility.len() > 60
+    {
         bail!("FACILITY {facility:?}: expected letters, digits, '_', '-' and '.', such as 060_IOP");
     }
     Ok(())

@@ -44,10 +44,8 @@ impl Repeats {
             let directory = journal.directory().join(&day);
             let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
             let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-            let mut answers: Vec<_> = names
-                .filter(|name| name.starts_with(ANSWERED))
-                .map(|name| directory.join(name))
-                .collect();
+            let mut answers: Vec<_> =
+                names.filter(|name| name.starts_with(ANSWERED)).map(|name| directory.join(name)).collect();
             answers.sort();
             let all_old = answers.last().is_none_or(|last| modified(last).is_none_or(|time| time < oldest));
             files.extend(answers.into_iter().rev());

@@ -5,7 +5,9 @@ use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::PoisonError;
 use std::time::{Instant, SystemTime};
 
-use protogen_core::hl7::{Acknowledgment, AckCode, Message, Mode, Outcome, is_acknowledgment, reject_unreadable};
+use protogen_core::hl7::{
+    AckCode, Acknowledgment, Message, Mode, Outcome, is_acknowledgment, reject_unreadable,
+};
 use protogen_core::hl7hosts::Request;
 use protogen_core::llp::{Event, Kind, Link, illp};
 use protogen_sys::hl7hosts::SystemNames;

@@ -55,9 +55,9 @@ impl Transaction<'_> {
             (b"ORU", _) => self.gateway.beside_others(|| results::handle(self, message)),
             (b"NMD", _) => self.network_data(message),
             _ => {
-                let named = [kind.raw(), event.raw()].map(|part| printable(part, 20));
-                let named = named.join("^");
-                Reply::later(format!("message type {} is not supported", named.trim_end_matches('^')))
+                // A blank, for MSA-3 would have to escape the separator.
+                let named = [kind.raw(), event.raw()].map(|part| printable(part, 20)).join(" ");
+                Reply::later(format!("message type {} is not supported", named.trim_end()))
             }
         }
     }
@@ -188,7 +188,8 @@ impl Transaction<'_> {
 
 /// What CareVue says of a message with this control id.
 fn judge_answer(answer: &[u8], id: &[u8]) -> Result<(), Reply> {
-    let unclear = |why: &str| Err(Reply::later(format!("CareVue's answer is {why}; whether it took it is not known")));
+    let unclear =
+        |why: &str| Err(Reply::later(format!("CareVue's answer is {why}; whether it took it is not known")));
     let Ok(answer) = Message::parse(answer) else { return unclear("no HL7") };
     let about = answer.field(*b"MSA", 2);
     if about.is_valued() && about.raw() != id {

@@ -217,13 +217,14 @@ fn kept((key, value): (String, Value)) -> Result<(String, Vec<[u8; 3]>), Fault> 
     for one in value.list()? {
         let name = one.string()?;
         let bytes: Option<[u8; 3]> = name.as_bytes().try_into().ok();
-        let sound =
-            bytes.filter(|name| name.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()));
+        let sound = bytes.filter(|name| name.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()));
         let Some(segment) = sound else {
             return Err(one.fault(format!("{name:?}, expected the name of a segment, such as \"PV1\"")));
         };
         if matches!(&segment, b"MSH" | b"ZDM" | b"OBX") || key == "ORU" && &segment == b"PV1" {
-            return Err(one.fault(format!("{name} cannot be kept: it is written anew, or CareVue refuses it")));
+            return Err(
+                one.fault(format!("{name} cannot be kept: it is written anew, or CareVue refuses it"))
+            );
         }
         segments.push(segment);
     }
@@ -260,7 +261,9 @@ fn times(value: &Value, times: &mut Times) -> Result<(), Fault> {
             "connect" => &mut times.connect,
             "answer" => &mut times.answer,
             "idle" => &mut times.idle,
-            _ => return Err(value.fault("is no key of [time]; expected census, commit, connect, answer, idle")),
+            _ => {
+                return Err(value.fault("is no key of [time]; expected census, commit, connect, answer, idle"));
+            }
         };
         *slot = Duration::from_secs(value.number(1, 3600)?);
     }
@@ -344,6 +347,11 @@ mod tests {
         let path = dir.write("bad.toml", b"\n\nbeds = [\"\xE4\"]\n");
         assert!(read(&path).unwrap_err().to_string().ends_with("bad.toml:3: this is not UTF-8"));
         let path = dir.write("site.toml", "\ncolour = 1\n");
-        assert!(read(&path).unwrap_err().to_string().ends_with("site.toml:2: colour: is no key of cvgateway.toml(5)"));
+        assert!(
+            read(&path)
+                .unwrap_err()
+                .to_string()
+                .ends_with("site.toml:2: colour: is no key of cvgateway.toml(5)")
+        );
     }
 }

@@ -92,9 +92,10 @@ pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate
         return Fate::Sent { key: row.loinc_num, value: None, unit: String::new(), flag: "" };
     }
     let field = obx.field(5);
-    let number = field.is_leaf().then(|| field.text()).and_then(|text| {
-        parse_decimal(std::str::from_utf8(&text).ok()?.trim_matches(' '))
-    });
+    let number = field
+        .is_leaf()
+        .then(|| field.text())
+        .and_then(|text| parse_decimal(std::str::from_utf8(&text).ok()?.trim_matches(' ')));
     let Some(number) = number else { return left("its value is no number".into(), false) };
     let number = match in_unit(number, &text(6, 1), &row, units) {
         Ok(number) => number,

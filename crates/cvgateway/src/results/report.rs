@@ -145,8 +145,9 @@ impl Part<'_> {
                 self.left.push(format!("{code}: {why}"));
             }
             Fate::Withdrawn { code } => {
-                self.refused =
-                    Some(format!("{code} is withdrawn by its sender, which CareVue cannot do; tell the ward"));
+                self.refused = Some(format!(
+                    "{code} is withdrawn by its sender, which CareVue cannot do; tell the ward"
+                ));
             }
         }
     }
@@ -155,15 +156,24 @@ impl Part<'_> {
     fn tell_specimen(&mut self, tx: &Transaction, specimen: &Specimen, field: u8) {
         let Some(side) = specimen.side.filter(|_| self.sent > 0) else { return };
         let key = format!("BGATYP{side}");
-        let has = |key: &str| tx.loaded.tables.infos.as_ref().is_some_and(|infos| matches!(infos.info(key), Ok(Some(_))));
+        let has = |key: &str| {
+            tx.loaded.tables.infos.as_ref().is_some_and(|infos| matches!(infos.info(key), Ok(Some(_))))
+        };
         let texts = &tx.loaded.profile.blood_specimen;
-        let Some(text) = texts.get(&specimen.code).or_else(|| texts.get("unknown")).filter(|_| has(&key)) else {
+        let Some(text) = texts.get(&specimen.code).or_else(|| texts.get("unknown")).filter(|_| has(&key))
+        else {
             return;
         };
         self.sent += 1;
         let text = charset::encode(text, tx.loaded.profile.charset);
-        let fields =
-            [b"OBX".to_vec(), self.sent.to_string().into_bytes(), b"ST".to_vec(), key.into_bytes(), vec![], text];
+        let fields = [
+            b"OBX".to_vec(),
+            self.sent.to_string().into_bytes(),
+            b"ST".to_vec(),
+            key.into_bytes(),
+            vec![],
+            text,
+        ];
         join(&fields, field, &mut self.results);
     }
 
