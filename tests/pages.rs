@@ -105,3 +105,36 @@ fn managers_of_code_tables() {
         agree(&command, &std::fs::read_to_string(page).unwrap());
     }
 }
+
+#[test]
+fn cvgateway() {
+    let page = std::fs::read_to_string(top().join("man/man8/cvgateway.8")).unwrap();
+    agree(&protogen_cvgateway::command(), &page);
+}
+
+/// Every key of the shipped profile is in its page, and the other way round. Fields of ZDM and events have no item.
+#[test]
+fn cvgateway_toml() {
+    let page = std::fs::read_to_string(top().join("man/man5/cvgateway.toml.5")).unwrap();
+    let items = page.lines().filter_map(|line| line.strip_prefix(".It Ic "));
+    let mut documented: Vec<&str> = items.flat_map(|names| names.split(" , ")).collect();
+    let profile = std::fs::read_to_string(top().join("etc/cvgateway.toml")).unwrap();
+    let mut known = Vec::new();
+    let mut table = "";
+    for line in profile
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|l| l.starts_with("idb-direct")).unwrap_or(line))
+    {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            table = name;
+            known.extend((!["time", "limit"].contains(&name)).then_some(name));
+        } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            // The last key is one of no table, commented out.
+            let inner = ["keep", "zdm", "blood-specimen"].contains(&table);
+            known.extend((!inner).then_some(key));
+        }
+    }
+    documented.sort();
+    known.sort();
+    assert_eq!(documented, known);
+}

@@ -25,7 +25,7 @@ pub(crate) fn handle(tx: &Transaction, message: &Message, event: Event) -> Reply
         return Reply::refused(format!("expected {wanted} PID for {event}, found {}", all.len()));
     }
     let mut walk = Walk { tx, message, event, patients: all.iter().collect(), said: Vec::new() };
-    let reply = walk.to_its_end();
+    let reply = walk.go();
     walk.said.push(reply.text);
     Reply { text: walk.said.join("; "), ..reply }
 }
@@ -42,7 +42,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn to_its_end(&mut self) -> Reply {
+    fn go(&mut self) -> Reply {
         for _ in 0..=MAX_CHANGES {
             let census = &self.tx.loaded.census;
             let (first, second) = match census.ask(self.event, &self.patients) {

@@ -131,7 +131,8 @@ fn acknowledge(message: &Message, code: AckCode, reply: &Reply, time: &str, id: 
 
 fn is_allowed(loaded: &Loaded, message: &Message, peer: IpAddr, token: &[u8]) -> bool {
     let event = message.header(9).component(2);
-    let event = if event.is_valued() { event } else { message.field(*b"EVN", 1) };
+    let from_evn = message.header(9).component(1).raw() == b"ADT" && !event.is_valued();
+    let event = if from_evn { message.field(*b"EVN", 1) } else { event };
     let request = Request {
         connection_id: token,
         sending_application: message.header(3).raw(),

@@ -43,7 +43,9 @@ impl Transaction<'_> {
     pub(crate) fn carry_out(&self, message: &Message) -> Reply {
         let kind = message.header(9);
         let (kind, event) = (kind.component(1), kind.component(2));
-        let event = if event.is_valued() { event } else { message.field(*b"EVN", 1) };
+        // HL7 v2.1 may leave the event to EVN-1.
+        let from_evn = kind.raw() == b"ADT" && !event.is_valued();
+        let event = if from_evn { message.field(*b"EVN", 1) } else { event };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         if self.loaded.profile.ignores(&text(kind.raw()), &text(event.raw())) {
             let count = self.gateway.ignored.fetch_add(1, Ordering::Relaxed) + 1;

@@ -262,7 +262,9 @@ fn times(value: &Value, times: &mut Times) -> Result<(), Fault> {
             "answer" => &mut times.answer,
             "idle" => &mut times.idle,
             _ => {
-                return Err(value.fault("is no key of [time]; expected census, commit, connect, answer, idle"));
+                return Err(
+                    value.fault("is no key of [time]; expected census, commit, connect, answer, idle")
+                );
             }
         };
         *slot = Duration::from_secs(value.number(1, 3600)?);
