@@ -44,12 +44,16 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("NM|2715-1||-20|%", "NM|2715-1||-20.0|%", ""),
     // 156.4 mg/l / 39.0983 g/mol = 4.00017... mmol/l
     ("NM|6298-4||156.4|mg/l", "NM|6298-4||4.0|mmol/l", ""),
+    // 310.831485 mg/l / 39.0983 g/mol = 7.95 mmol/l exactly, half away from zero: 8.0
+    ("NM|6298-4||310.831485|mg/l", "NM|6298-4||8.0|mmol/l", ""),
     ("NM|6298-4||8.1|mmol/l", "-", "outside of 0 to 8 mmol/l"),
     // 3218.572 mg/l / 22.9898 g/mol = 140 mmol/l exactly
     ("NM|2947-0||3218.572|mg/l", "NM|2947-0||140|mmol/l", ""),
     ("NM|2947-0||139.5|mmol/l", "NM|2947-0||140|mmol/l", ""),
     // 100.195 mg/l / 40.078 g/mol = 2.5 mmol/l exactly
     ("NM|1994-3||100.195|mg/l", "NM|1994-3||2.5|mmol/l", ""),
+    // 98.1911 mg/l / 40.078 g/mol = 2.45 mmol/l exactly: 2.5
+    ("NM|1994-3||98.1911|mg/l", "NM|1994-3||2.5|mmol/l", ""),
     ("NM|1994-3||0.49|mmol/l", "-", "outside of 0.5 to 25 mmol/l"),
     ("NM|1994-3||2.5|meq/l", "-", "meq/l does not convert to mmol/l"),
     // 3545.27 mg/l / 35.4527 g/mol = 100 mmol/l exactly
@@ -57,6 +61,8 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("NM|2069-3||150.1|mmol/l", "-", "outside of 1 to 150 mmol/l"),
     // 90 mg/dl = 900 mg/l / 180.16 g/mol = 4.99556 mmol/l, to 0.1: 5.0
     ("NM|2339-0||90|mg/dl", "NM|2339-0||5.0|mmol/l", ""),
+    // 891.792 mg/l / 180.16 g/mol = 4.95 mmol/l exactly: 5.0
+    ("NM|2339-0||891.792|mg/l", "NM|2339-0||5.0|mmol/l", ""),
     ("ST|BGATYPA||art.|", "ST|BGATYPA||art.", ""),
     ("NM|9984-6||37|cel", "-", "neither arterial nor venous"),
     ("NM|BGATEMPA||37.04|cel", "NM|BGATEMPA||37.0|cel", ""),
