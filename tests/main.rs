@@ -3,6 +3,7 @@
 
 mod codes;
 mod hl7;
+mod install;
 mod llpdrv;
 mod pages;
 mod readme;
