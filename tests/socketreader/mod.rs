@@ -20,4 +20,4 @@ mod operator;
 mod policy;
 mod repair;
 mod site;
-mod support;
+pub mod support;
