@@ -4,6 +4,7 @@
 mod carevue_sim;
 mod codes;
 mod hl7;
+mod idb_direct;
 mod llpdrv;
 mod pages;
 mod readme;
