@@ -161,7 +161,7 @@ fn two_hosts_at_once_insert_once() {
                 scope.spawn(move || drop(ask.run().code(2).stderr_is("")));
             }
         });
-        assert_eq!(site.observations().matches(&format!("{recno}\t70")).count(), 1);
+        assert_eq!(site.observations().matches(&format!("{recno}\t\t70")).count(), 1);
     }
 }
 
