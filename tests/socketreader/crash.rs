@@ -37,9 +37,9 @@ const PHASES: [Phase; 5] = [
     Phase { name: "before the write", call: "pwrite64", about: Some(SEGMENT), often: 60 },
     Phase { name: "before the sync", call: "fdatasync", about: Some(SEGMENT), often: 60 },
     Phase { name: "before the acknowledgment", call: "sendto", about: None, often: 300 },
-    Phase { name: "between rename and directory sync", call: "fsync", about: Some("one"), often: 24 },
+    Phase { name: "between rename and directory sync", call: "fsync", about: Some("one"), often: 12 },
     // The directory is closed when it is synced, and the record is next.
-    Phase { name: "before the delivery record", call: "close", about: Some("one"), often: 24 },
+    Phase { name: "before the delivery record", call: "close", about: Some("one"), often: 12 },
 ];
 
 /// The router with one input and two directories out.

@@ -16,6 +16,7 @@ mod kinds;
 mod lifecycle;
 mod log;
 mod manual;
+mod policy;
 mod repair;
 mod site;
 mod support;

@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use protogen_sys::files::{FileOps, RealFiles};
 
-use crate::error::JournalError;
-use crate::queue::{Producer, Queue, Turn};
+use crate::error::{JournalError, Refusal};
+use crate::queue::{Producer, Queue, Turn, Writer};
 use crate::reader::Reader;
 use crate::settings::Settings;
 use crate::store::{Recovery, Store, millis};
@@ -30,7 +30,8 @@ pub struct Journal {
     directory: PathBuf,
     queue: Arc<Queue>,
     reader: Reader,
-    writer: Option<JoinHandle<()>>,
+    writer: Arc<dyn Writer>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl fmt::Debug for Journal {
@@ -65,22 +66,26 @@ impl Journal {
         let queue = Arc::new(Queue::new(settings.queue_messages, settings.queue_bytes));
         let (store, recovery) = Store::open(Arc::new(files), directory, settings, true)?;
         let reader = Reader::of(directory, store.shared());
-        let writers_queue = Arc::clone(&queue);
-        let writer = std::thread::Builder::new()
+        let store = Arc::new(Shared(Mutex::new(Some(store))));
+        let (writer, writers_queue) = (Arc::clone(&store), Arc::clone(&queue));
+        let thread = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || write(store, &writers_queue))
+            .spawn(move || write(&writer, &writers_queue))
             .map_err(|source| JournalError::File {
                 path: directory.to_owned(),
                 doing: "cannot start a thread",
                 source,
             })?;
-        Ok((Journal { directory: directory.to_owned(), queue, reader, writer: Some(writer) }, recovery))
+        Ok((
+            Journal { directory: directory.to_owned(), queue, reader, writer: store, thread: Some(thread) },
+            recovery,
+        ))
     }
 
     /// A way in. `notify` is called by the writer after each group that has results for this producer; it must not
     /// wait: a [`Waker`](protogen_sys::event_loop::Waker) is what it is for.
     pub fn producer(&self, notify: impl Fn() + Send + Sync + 'static) -> Producer {
-        Producer::new(Arc::clone(&self.queue), Box::new(notify))
+        Producer::new(Arc::clone(&self.queue), Arc::clone(&self.writer), Box::new(notify))
     }
 
     /// A way to read; any number of them, in any thread.
@@ -101,9 +106,9 @@ impl Journal {
 
     fn finish(&mut self) {
         self.queue.close();
-        if let Some(writer) = self.writer.take() {
+        if let Some(thread) = self.thread.take() {
             // A panic of the thread was printed; nothing more can be done about it here.
-            let _ = writer.join();
+            let _ = thread.join();
         }
     }
 }
@@ -114,29 +119,63 @@ impl Drop for Journal {
     }
 }
 
+/// The store, written by its own thread and by those that wait for the disk themselves; `None` when it is closed.
+struct Shared<F: FileOps>(Mutex<Option<Store<F>>>);
+
+impl<F: FileOps> Shared<F> {
+    fn lock(&self) -> MutexGuard<'_, Option<Store<F>>> {
+        // A store whose writer panicked has not reported what it was writing; what it has said stays true.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<F> Writer for Shared<F>
+where
+    F: FileOps + 'static,
+    F::File: 'static,
+{
+    fn write(&self, queue: &Queue, messages: &[Message]) -> Vec<Result<u64, Refusal>> {
+        let mut store = self.lock();
+        let Some(store) = store.as_mut() else { return vec![Err(Refusal::Failed); messages.len()] };
+        // Taken only now: what is queued is written in its order, whoever writes it.
+        let batch = queue.take();
+        let (queued, prune) = (batch.messages.len(), batch.prune);
+        let group: Vec<&Message> = batch.messages.iter().chain(messages).collect();
+        let mut committed = store.commit(&group, &batch.deliveries);
+        let own = committed.messages.split_off(queued);
+        queue.complete(batch, committed.messages, committed.deliveries);
+        if let Some(now) = prune {
+            store.prune(now);
+        }
+        if store.wants_tick() {
+            queue.tick_within(Store::<F>::TICK);
+        }
+        own
+    }
+}
+
 /// The writer's thread.
-fn write<F: FileOps>(mut store: Store<F>, queue: &Queue) {
-    let mut due = None;
+fn write<F>(store: &Shared<F>, queue: &Queue)
+where
+    F: FileOps + 'static,
+    F::File: 'static,
+{
     loop {
-        match queue.take(due) {
-            Turn::Batch(batch) => {
-                let committed = store.commit(&batch.messages, &batch.deliveries);
-                let prune = batch.prune;
-                queue.complete(batch, committed.messages, committed.deliveries);
-                if let Some(now) = prune {
-                    store.prune(now);
+        match queue.wait() {
+            Turn::Write => drop(store.write(queue, &[])),
+            Turn::Tick => {
+                if let Some(store) = store.lock().as_mut() {
+                    store.tick();
+                    if store.wants_tick() {
+                        queue.tick_within(Store::<F>::TICK);
+                    }
                 }
             }
-            Turn::TimeOut => {}
             Turn::Closed => break,
         }
-        let now = Instant::now();
-        if due.is_some_and(|due| due <= now) {
-            store.tick();
-            due = None;
-        }
-        // Set once and kept under load: a record waits no longer because others follow it.
-        due = if store.wants_tick() { due.or(Some(now + Store::<F>::TICK)) } else { None };
     }
-    store.finish();
+    // Its lock goes with it, whoever could still write.
+    if let Some(mut store) = store.lock().take() {
+        store.finish();
+    }
 }

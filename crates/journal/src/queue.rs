@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Refusal;
 use crate::journal::Message;
-use crate::store::{Delivery, NewMessage, millis};
+use crate::store::Delivery;
 
 /// The most delivery records that are queued or whose refusals are not collected yet.
 const MAX_DELIVERIES: usize = 16_384;
@@ -40,6 +40,15 @@ pub enum Completion {
     },
 }
 
+impl Completion {
+    fn of(tag: u64, result: Result<u64, Refusal>) -> Completion {
+        match result {
+            Ok(sequence) => Completion::Stored { tag, sequence },
+            Err(refusal) => Completion::Refused { tag, refusal },
+        }
+    }
+}
+
 type Notify = Box<dyn Fn() + Send + Sync>;
 
 /// Where a producer finds its results.
@@ -68,13 +77,15 @@ struct Waiting {
     batch: Batch,
     /// Bytes of the messages that are queued or being written.
     bytes: usize,
+    /// When the store wants its next tick.
+    tick: Option<Instant>,
     closed: bool,
 }
 
 /// All that waited when the writer came.
 #[derive(Default)]
 pub(crate) struct Batch {
-    pub messages: Vec<NewMessage>,
+    pub messages: Vec<Message>,
     senders: Vec<(u64, Arc<Mailbox>)>,
     pub deliveries: Vec<Delivery>,
     recorders: Vec<Arc<Mailbox>>,
@@ -84,9 +95,18 @@ pub(crate) struct Batch {
 
 /// What the writer does next.
 pub(crate) enum Turn {
-    Batch(Batch),
-    TimeOut,
+    /// Something waits.
+    Write,
+    /// Records wait for their sync.
+    Tick,
     Closed,
+}
+
+/// Where groups are written: the store, whatever files it is over.
+pub(crate) trait Writer: Send + Sync {
+    /// Writes all that waits in the queue and then `messages` as one group, reports what waited, and gives the
+    /// results of `messages`.
+    fn write(&self, queue: &Queue, messages: &[Message]) -> Vec<Result<u64, Refusal>>;
 }
 
 impl Queue {
@@ -106,23 +126,41 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes all that waits; waits for it until `due`.
-    pub(crate) fn take(&self, due: Option<Instant>) -> Turn {
+    /// Waits until there is something to write, or a tick is due.
+    pub(crate) fn wait(&self) -> Turn {
         let mut waiting = self.lock();
         loop {
             if !waiting.batch.is_empty() {
-                return Turn::Batch(std::mem::take(&mut waiting.batch));
+                return Turn::Write;
             }
             if waiting.closed {
                 return Turn::Closed;
             }
-            waiting = match due.map(|due| due.saturating_duration_since(Instant::now())) {
+            waiting = match waiting.tick.map(|due| due.saturating_duration_since(Instant::now())) {
                 None => self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => return Turn::TimeOut,
+                Some(Duration::ZERO) => {
+                    waiting.tick = None;
+                    return Turn::Tick;
+                }
                 Some(left) => {
                     self.filled.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
+        }
+    }
+
+    /// Takes all that waits, for whoever holds the store.
+    pub(crate) fn take(&self) -> Batch {
+        std::mem::take(&mut self.lock().batch)
+    }
+
+    /// A tick within `limit`. One that is set already stays: a record waits no longer because others follow it.
+    pub(crate) fn tick_within(&self, limit: Duration) {
+        let mut waiting = self.lock();
+        if waiting.tick.is_none() {
+            waiting.tick = Some(Instant::now() + limit);
+            drop(waiting);
+            self.filled.notify_one();
         }
     }
 
@@ -152,11 +190,7 @@ impl Queue {
         }
         let mut told = Vec::new();
         for ((tag, mailbox), result) in batch.senders.into_iter().zip(messages) {
-            let completion = match result {
-                Ok(sequence) => Completion::Stored { tag, sequence },
-                Err(refusal) => Completion::Refused { tag, refusal },
-            };
-            self.deliver(mailbox, completion, &mut told);
+            self.deliver(mailbox, Completion::of(tag, result), &mut told);
         }
         for ((mailbox, delivery), result) in batch.recorders.into_iter().zip(batch.deliveries).zip(deliveries)
         {
@@ -223,6 +257,7 @@ fn release(counter: &AtomicUsize, count: usize) {
 /// Its results are kept until they are collected and count towards the queue's bound.
 pub struct Producer {
     queue: Arc<Queue>,
+    writer: Arc<dyn Writer>,
     mailbox: Arc<Mailbox>,
 }
 
@@ -233,7 +268,7 @@ impl fmt::Debug for Producer {
 }
 
 impl Producer {
-    pub(crate) fn new(queue: Arc<Queue>, notify: Notify) -> Producer {
+    pub(crate) fn new(queue: Arc<Queue>, writer: Arc<dyn Writer>, notify: Notify) -> Producer {
         let mailbox = Mailbox {
             results: Mutex::default(),
             arrived: Condvar::new(),
@@ -241,7 +276,7 @@ impl Producer {
             listed: AtomicBool::new(false),
             gone: AtomicBool::new(false),
         };
-        Producer { queue, mailbox: Arc::new(mailbox) }
+        Producer { queue, writer, mailbox: Arc::new(mailbox) }
     }
 
     /// Queues a message; its result bears the tag.
@@ -269,15 +304,22 @@ impl Producer {
         self.queue.filled.notify_one();
     }
 
+    /// Stores messages in the caller's thread, as one group with all that is queued, and waits for the disk: the way
+    /// for a thread that can do nothing before its messages are stored, since no other thread has to be woken.
+    ///
+    /// Gives for each message its number, or why it is not stored.
+    pub fn store(&self, messages: &[Message]) -> Vec<Result<u64, Refusal>> {
+        self.writer.write(&self.queue, messages)
+    }
+
     fn put(&self, waiting: &mut Waiting, tag: u64, message: Message) -> Result<(), Message> {
         let size = message.bytes.len();
         let too_much = waiting.bytes > 0 && waiting.bytes.saturating_add(size) > self.queue.max_bytes;
         if waiting.closed || too_much || !reserve(&self.queue.messages, self.queue.max_messages) {
             return Err(message);
         }
-        let Message { connection, time, bytes } = message;
         waiting.bytes += size;
-        waiting.batch.messages.push(NewMessage { connection, time: millis(time), bytes });
+        waiting.batch.messages.push(message);
         waiting.batch.senders.push((tag, Arc::clone(&self.mailbox)));
         Ok(())
     }

@@ -91,6 +91,12 @@ impl Reader {
         Reader { directory: directory.to_owned(), shared }
     }
 
+    /// How many messages wait in an output, those to be sent again included; 0 if there is no such output.
+    #[must_use]
+    pub fn pending(&self, name: &str) -> u64 {
+        self.shared.lock().state.output(name).map_or(0, crate::state::OutputState::pending)
+    }
+
     /// The messages of an output that wait, in order; `None` if there is no such output.
     #[must_use]
     pub fn output(&self, name: &str) -> Option<OutputReader> {

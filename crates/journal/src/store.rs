@@ -15,7 +15,6 @@ use protogen_sys::files::FileOps;
 use protogen_sys::lock::Lock;
 
 pub use commit::Delivery;
-pub(crate) use commit::NewMessage;
 pub use open::Recovery;
 
 use crate::keeper::Keeper;

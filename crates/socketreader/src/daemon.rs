@@ -12,9 +12,9 @@ use protogen_sys::open_files::raise_limit;
 use protogen_sys::sd_notify::Notifier;
 use protogen_sys::services;
 
-use crate::bell::Bell;
+use crate::board::Board;
 use crate::config::{Config, Kind};
-use crate::engine::{Engine, MAX_RECEIVERS, Parts, bells_of};
+use crate::engine::{Acceptance, AcceptanceParts, Engine, Listener, MAX_RECEIVERS, Parts, outboxes_of};
 use crate::files::Workers;
 use crate::log;
 use crate::rejects::Rejects;
@@ -73,29 +73,35 @@ fn serve(config: Config, log: Log) -> anyhow::Result<()> {
     }
 
     let events = EventLoop::new(&[Signal::Terminate, Signal::Interrupt, Signal::HangUp])?;
-    let bells: Vec<Option<Arc<Bell>>> = config
-        .connections
-        .iter()
-        .map(|connection| (!connection.kind.is_input()).then(Arc::default))
-        .collect();
+    let board = Arc::new(Board::open(&config)?);
     let rejects = Rejects::start(statedir)?;
     let mut workers = Workers::default();
     // Inputs last: nothing is taken in that a later failure would leave behind.
-    for (connection, bell) in config.connections.iter().zip(&bells) {
-        if let (Kind::FileOut(settings), Some(bell)) = (&connection.kind, bell) {
-            workers.write(connection, settings.clone(), &journal, Arc::clone(bell), statedir)?;
+    for connection in &config.connections {
+        if let (Kind::FileOut(settings), Some(outbox)) = (&connection.kind, board.outbox(&connection.name)) {
+            let seen_by = (Arc::clone(&board), Arc::clone(outbox));
+            workers.write(connection, settings.clone(), &journal, seen_by, statedir)?;
         }
     }
     for connection in &config.connections {
         if let Kind::FileIn(settings) = &connection.kind {
-            let bells = bells_of(&config, &bells, connection);
-            workers.read(&connection.name, settings.clone(), &journal, bells)?;
+            let outboxes = outboxes_of(&config, &board, connection);
+            workers.read(&connection.name, settings.clone(), &journal, outboxes)?;
         }
     }
-    let engine = Engine::new(
-        Arc::clone(&config),
-        Parts { events, journal, log, listeners, bells, rejects, most_peers },
-    )?;
+    let (incoming, outgoing) =
+        listeners.into_iter().partition(|listener| config.connections[listener.connection].kind.is_input());
+    let acceptance = AcceptanceParts {
+        producer: journal.producer(|| {}),
+        listeners: incoming,
+        journal: journal.reader(),
+        board: Arc::clone(&board),
+        rejects,
+        most_peers,
+    };
+    let acceptance = Acceptance::start(Arc::clone(&config), acceptance, events.waker())?;
+    let engine =
+        Engine::new(&config, Parts { events, journal, log, listeners: outgoing, board, acceptance })?;
     log::info!(log::GENERAL, "serving {} connections", config.connections.len());
     let notifier = Notifier::from_environment();
     if let Err(error) = notifier.ready() {
@@ -134,13 +140,13 @@ fn make_room(config: &Config) -> anyhow::Result<usize> {
 }
 
 /// Binds every listening socket.
-fn listen(config: &Config) -> anyhow::Result<Vec<(usize, std::net::TcpListener)>> {
+fn listen(config: &Config) -> anyhow::Result<Vec<Listener>> {
     let mut listeners = Vec::new();
     for (number, connection) in config.connections.iter().enumerate() {
         let Some(socket) = connection.kind.socket().filter(|socket| socket.server) else { continue };
         let bound = socket.place().and_then(|place| services::listen(&place.to_listen()?));
         let bound = bound.map_err(Error::msg).with_context(|| format!("[{}]", connection.name))?;
-        listeners.extend(bound.into_iter().map(|listener| (number, listener)));
+        listeners.extend(bound.into_iter().map(|socket| Listener { connection: number, socket }));
     }
     Ok(listeners)
 }

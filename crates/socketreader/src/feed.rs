@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use protogen_journal::{Journal, OutputReader, Stored};
+use protogen_journal::{Journal, OutputReader, Producer, Stored};
 use protogen_sys::event_loop::Waker;
 
 use crate::backoff::Backoff;
@@ -38,6 +38,8 @@ struct Shared {
 struct Ahead {
     messages: VecDeque<Stored>,
     bytes: usize,
+    /// How often what waits was to be looked up anew.
+    turn: u64,
 }
 
 impl Ahead {
@@ -62,16 +64,22 @@ impl Feed {
     ) -> std::io::Result<Feed> {
         let missing = || std::io::Error::other(format!("the journal has no output {name}"));
         let reader = journal.reader().output(name).ok_or_else(missing)?;
-        Feed::start(name, reader, bell, waker)
+        Feed::start(name, reader, journal.producer(|| {}), bell, waker)
     }
 
     /// Starts the thread. `bell` is rung when a message for this output was stored; `waker` when one can be taken.
-    fn start(name: &str, reader: OutputReader, bell: Arc<Bell>, waker: Arc<Waker>) -> std::io::Result<Feed> {
+    fn start(
+        name: &str,
+        reader: OutputReader,
+        records: Producer,
+        bell: Arc<Bell>,
+        waker: Arc<Waker>,
+    ) -> std::io::Result<Feed> {
         let shared = Arc::new(Shared { bell, room: Bell::default(), ahead: Mutex::default() });
         let (threads, name) = (Arc::clone(&shared), name.to_owned());
         let thread = std::thread::Builder::new()
             .name(name.clone())
-            .spawn(move || read(&name, reader, &threads, &waker))?;
+            .spawn(move || read(&name, reader, &records, &threads, &waker))?;
         Ok(Feed { shared, thread: Some(thread) })
     }
 
@@ -87,6 +95,15 @@ impl Feed {
             self.shared.room.ring();
         }
         Some(stored)
+    }
+
+    /// Looks up anew what waits: somebody else has changed it.
+    pub(crate) fn rewind(&self) {
+        let mut ahead = self.shared.lock();
+        *ahead = Ahead { turn: ahead.turn + 1, ..Ahead::default() };
+        drop(ahead);
+        self.shared.room.ring();
+        self.shared.bell.ring();
     }
 
     pub(crate) fn bell(&self) -> &Arc<Bell> {
@@ -105,11 +122,21 @@ impl Drop for Feed {
     }
 }
 
-fn read(name: &str, mut reader: OutputReader, shared: &Shared, waker: &Waker) {
-    let mut backoff = Backoff::default();
+fn read(name: &str, mut reader: OutputReader, records: &Producer, shared: &Shared, waker: &Waker) {
+    let (mut backoff, mut turn) = (Backoff::default(), 0);
     while shared.bell.wait(LOOK) {
         loop {
-            if !shared.lock().has_room() {
+            let (has_room, now) = {
+                let ahead = shared.lock();
+                (ahead.has_room(), ahead.turn)
+            };
+            if now != turn {
+                turn = now;
+                // What was delivered before counts first: the queue of records is written.
+                records.store(&[]);
+                reader.rewind();
+            }
+            if !has_room {
                 if !shared.room.wait(LOOK) {
                     return;
                 }
@@ -119,6 +146,9 @@ fn read(name: &str, mut reader: OutputReader, shared: &Shared, waker: &Waker) {
                 Ok(Some(stored)) => {
                     backoff.reset();
                     let mut ahead = shared.lock();
+                    if ahead.turn != turn {
+                        continue;
+                    }
                     let was_empty = ahead.messages.is_empty();
                     ahead.bytes += stored.bytes.len();
                     ahead.messages.push_back(stored);

@@ -4,11 +4,13 @@
 
 mod backoff;
 mod bell;
+mod board;
 pub mod config;
 mod daemon;
 mod engine;
 mod feed;
 mod files;
+mod follow;
 mod log;
 mod rejects;
 

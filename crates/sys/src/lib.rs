@@ -23,6 +23,7 @@ pub mod log;
 pub mod mail;
 pub mod open_files;
 pub mod pid_file;
+pub mod priority;
 pub mod sd_notify;
 pub mod services;
 pub mod site;

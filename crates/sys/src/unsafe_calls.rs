@@ -31,3 +31,12 @@ pub(crate) fn give_up_terminal(terminal: BorrowedFd<'_>) -> io::Result<()> {
     // borrowed.
     unsafe { tiocnotty(terminal.as_raw_fd()) }.map(drop).map_err(io::Error::from)
 }
+
+/// Lets this thread give way to others where the processor is short: 0 changes nothing, 19 gives way the most.
+pub(crate) fn give_way(by: u8) -> io::Result<()> {
+    // SAFETY: the call takes three numbers and touches no memory of this process. On Linux, 0 is the calling thread.
+    match unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, i32::from(by.min(19))) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}

@@ -45,6 +45,12 @@ impl OutputReader {
         }
     }
 
+    /// The number that the next message will get: how far it has grown says how many were stored meanwhile.
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
+        self.reader.shared.lock().state.next
+    }
+
     /// The next message that waits and was not given yet; `None` when there is none now.
     ///
     /// # Errors

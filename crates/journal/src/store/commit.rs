@@ -1,12 +1,14 @@
 //! One group: a write, a sync, and the results.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protogen_sys::files::FileOps;
 
-use super::Store;
+use super::{Store, millis};
 use crate::error::Refusal;
+use crate::journal::Message;
 use crate::record::{Line, MAX_NOTE, Outcome, encode};
 use crate::settings::{MAX_NAME, Settings};
 
@@ -19,14 +21,8 @@ const DELIVERY_LINE: usize = 96;
 /// The bytes of a mark, at most.
 const MARK: u64 = 64;
 
-/// A message to be stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NewMessage {
-    pub connection: Arc<str>,
-    /// In milliseconds since 1970.
-    pub time: u64,
-    pub bytes: Vec<u8>,
-}
+/// A group of records only.
+const NONE: &[Message] = &[];
 
 /// What became of a message in one output, to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +51,11 @@ type Staged = Vec<(usize, u64)>;
 impl<F: FileOps> Store<F> {
     /// Stores a group. Messages have results when they are on stable storage, or refused; delivery records count at
     /// once and are on stable storage with the messages of this group, or after [`tick`](Store::tick).
-    pub(crate) fn commit(&mut self, messages: &[NewMessage], deliveries: &[Delivery]) -> Committed {
+    pub(crate) fn commit<M: Borrow<Message>>(
+        &mut self,
+        messages: &[M],
+        deliveries: &[Delivery],
+    ) -> Committed {
         let mut committed = Committed {
             messages: vec![Err(Refusal::Failed); messages.len()],
             deliveries: Vec::with_capacity(deliveries.len()),
@@ -67,7 +67,7 @@ impl<F: FileOps> Store<F> {
             committed.deliveries.push(result);
         }
         for (index, message) in messages.iter().enumerate() {
-            match self.stage_message(message, messages, &mut staged, &mut committed) {
+            match self.stage_message(message.borrow(), messages, &mut staged, &mut committed) {
                 Ok(sequence) => staged.push((index, sequence)),
                 Err(refusal) => committed.messages[index] = Err(refusal),
             }
@@ -81,7 +81,7 @@ impl<F: FileOps> Store<F> {
         let note = encode(&note[..note.len().min(MAX_NOTE)]);
         let name = encode(output.as_bytes());
         if !self.fits(note.len() + name.len() + DELIVERY_LINE, 0) {
-            self.flush(&[], &mut Staged::new(), &mut Committed::default());
+            self.flush(NONE, &mut Staged::new(), &mut Committed::default());
             self.keeper.ask(self.settings.segment_size);
             self.open_further()?;
         }
@@ -98,14 +98,15 @@ impl<F: FileOps> Store<F> {
         Ok(())
     }
 
-    fn stage_message(
+    fn stage_message<M: Borrow<Message>>(
         &mut self,
-        message: &NewMessage,
-        messages: &[NewMessage],
+        message: &Message,
+        messages: &[M],
         staged: &mut Staged,
         committed: &mut Committed,
     ) -> Result<u64, Refusal> {
-        let NewMessage { connection, time, bytes } = message;
+        let Message { connection, time, bytes } = message;
+        let time = millis(*time);
         if bytes.len() > self.settings.max_message || connection.is_empty() || connection.len() > MAX_NAME {
             return Err(Refusal::TooLong);
         }
@@ -125,11 +126,11 @@ impl<F: FileOps> Store<F> {
         let sequence = self.next;
         self.next = sequence.saturating_add(1);
         let length = bytes.len() as u64;
-        Line::Message { sequence, time: *time, connection: &connection, length, crc: 0 }
+        Line::Message { sequence, time, connection: &connection, length, crc: 0 }
             .write(bytes, &mut self.buffer);
-        self.time = self.time.max(*time);
+        self.time = self.time.max(time);
         if let Some(current) = &mut self.current {
-            current.first_time.get_or_insert(*time);
+            current.first_time.get_or_insert(time);
         }
         Ok(sequence)
     }
@@ -169,7 +170,7 @@ impl<F: FileOps> Store<F> {
     }
 
     /// Writes the buffer, syncs it if there are messages in it, and then counts them.
-    fn flush(&mut self, messages: &[NewMessage], staged: &mut Staged, committed: &mut Committed) {
+    fn flush<M: Borrow<Message>>(&mut self, messages: &[M], staged: &mut Staged, committed: &mut Committed) {
         if self.buffer.is_empty() {
             return;
         }
@@ -179,7 +180,7 @@ impl<F: FileOps> Store<F> {
             let mut view = self.shared.lock();
             view.groups += 1;
             for (index, sequence) in staged.iter() {
-                view.state.stored(*sequence, &messages[*index].connection);
+                view.state.stored(*sequence, &messages[*index].borrow().connection);
                 committed.messages[*index] = Ok(*sequence);
             }
         } else {
@@ -232,7 +233,7 @@ impl<F: FileOps> Store<F> {
             self.buffer.clear();
             if self.fits(0, 0) {
                 self.mark_first();
-                self.flush(&[], &mut Staged::new(), &mut Committed::default());
+                self.flush(NONE, &mut Staged::new(), &mut Committed::default());
                 self.unsynced = false;
             }
         }

@@ -11,7 +11,8 @@ use protogen_testkit::Dir;
 use protogen_testkit::powercut::{Cut, Recorder};
 use protogen_testkit::random::Random;
 
-use super::{Delivery, NewMessage, Store};
+use super::{Delivery, Store, from_millis, millis};
+use crate::journal::Message;
 use crate::reader::{Reader, Stored};
 use crate::record::Outcome;
 use crate::settings::{Output, Settings};
@@ -56,11 +57,11 @@ fn all(reader: &Reader) -> Vec<Stored> {
 }
 
 /// A message that says which one it is, with bytes that look like records.
-fn message(random: &mut Random, number: u64) -> NewMessage {
+fn message(random: &mut Random, number: u64) -> Message {
     let connection = if random.below(2) == 0 { "a" } else { "b" };
     let mut bytes = format!("{number}|M 1 0 a 3 00000000\nS 70 60 00000000\n").into_bytes();
     bytes.extend((0..random.below(300)).map(|_| random.below(256) as u8));
-    NewMessage { connection: connection.into(), time: number, bytes }
+    Message { connection: connection.into(), time: from_millis(number), bytes }
 }
 
 fn number_of(bytes: &[u8]) -> u64 {
@@ -75,8 +76,8 @@ fn delivery(output: &str, sequence: u64, outcome: Outcome) -> Delivery {
 /// What a run promised to others, and what it was given.
 #[derive(Default)]
 struct Promises {
-    stored: BTreeMap<u64, NewMessage>,
-    given: BTreeMap<u64, NewMessage>,
+    stored: BTreeMap<u64, Message>,
+    given: BTreeMap<u64, Message>,
     refused: usize,
     /// The largest sequence that each output may be past.
     settled: BTreeMap<String, u64>,
@@ -98,7 +99,7 @@ fn run(
         let mut messages = Vec::new();
         for _ in 0..random.below(4) {
             let message = message(&mut random, promises.given.len() as u64 + 1);
-            promises.given.insert(message.time, message.clone());
+            promises.given.insert(millis(message.time), message.clone());
             messages.push(message);
         }
         let mut deliveries = Vec::new();
@@ -118,7 +119,7 @@ fn run(
         for (message, result) in messages.into_iter().zip(committed.messages) {
             match result {
                 Ok(sequence) => {
-                    acknowledged(sequence, message.time);
+                    acknowledged(sequence, millis(message.time));
                     promises.stored.insert(sequence, message);
                 }
                 Err(_) => promises.refused += 1,
@@ -138,7 +139,7 @@ fn check_messages(
     found: &[Stored],
     oldest: u64,
     acknowledged: &BTreeMap<u64, u64>,
-    given: &BTreeMap<u64, NewMessage>,
+    given: &BTreeMap<u64, Message>,
 ) -> Result<(), String> {
     let numbers: Vec<u64> = found.iter().map(|stored| number_of(&stored.bytes)).collect();
     if !found.is_sorted_by(|a, b| a.sequence < b.sequence) || !numbers.is_sorted_by(|a, b| a < b) {
@@ -161,7 +162,7 @@ fn check_messages(
 }
 
 /// Opens what a power cut left; checks it, goes on with it, and opens it again.
-fn check_cut(cut: &Cut, place: &Path, given: &BTreeMap<u64, NewMessage>) -> Result<(), String> {
+fn check_cut(cut: &Cut, place: &Path, given: &BTreeMap<u64, Message>) -> Result<(), String> {
     let mut acknowledged = BTreeMap::new();
     let mut settled: BTreeMap<&str, u64> = BTreeMap::new();
     for mark in &cut.marks {
@@ -203,7 +204,7 @@ fn check_cut(cut: &Cut, place: &Path, given: &BTreeMap<u64, NewMessage>) -> Resu
             return Err(format!("{name}: {} was never delivered and does not wait", lost.sequence));
         }
     }
-    let further = NewMessage { connection: "a".into(), time: 0, bytes: b"further".to_vec() };
+    let further = Message { connection: "a".into(), time: from_millis(0), bytes: b"further".to_vec() };
     let committed = store.commit(std::slice::from_ref(&further), &[]);
     let sequence = committed.messages[0].map_err(|refusal| format!("goes not on: {refusal}"))?;
     drop(store);
@@ -256,7 +257,7 @@ fn nothing_acknowledged_is_lost_when_an_operation_fails() {
             );
             let why = format!("{kind}, operation {number} of {}", recorder.attempted());
             let acknowledged: BTreeMap<u64, u64> =
-                promises.stored.iter().map(|(sequence, message)| (*sequence, message.time)).collect();
+                promises.stored.iter().map(|(sequence, message)| (*sequence, millis(message.time))).collect();
             let view = reader(&store);
             check_messages(&all(&view), view.stats().oldest, &acknowledged, &promises.given).expect(&why);
             refused += promises.refused;

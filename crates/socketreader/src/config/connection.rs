@@ -6,7 +6,7 @@ use std::time::Duration;
 use protogen_core::llp::mllp;
 use protogen_sys::services::{Place, ServiceError};
 
-use super::Mask;
+use super::{Mask, Policy};
 
 /// A connection that `useconnections` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub struct Connection {
     pub use_hl7: bool,
     /// What it does.
     pub kind: Kind,
+    /// Of an outgoing connection: when so many messages wait, senders are told to try later.
+    pub max_pending: u64,
+    /// Of an outgoing connection: a message that has waited longer is an alert; zero never is.
+    pub max_age: Duration,
     /// What it does wrong on purpose.
     pub debug: Debug,
 }
@@ -96,6 +100,8 @@ pub struct Socket {
     pub max_size: usize,
     /// The most connections of a server that are open at once.
     pub max_connections: usize,
+    /// Of an outgoing connection: what it does with answers.
+    pub policy: Policy,
     /// How long the peer may be silent when it owes something: the rest of a frame, an answer, a connection.
     pub timeout: Duration,
 }

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::LogLevel;
-use super::{Debug, Mask};
+use super::{Alert, Debug, LogLevel, Mask, MatchAck, OnRefusal};
 
 /// The options of one section, with the defaults of those that are not set.
 #[derive(Debug, Default)]
@@ -16,6 +15,10 @@ pub(super) struct Draft {
     pub durable: bool,
     pub keep: Duration,
     pub keepsize: u64,
+    pub alert: Option<Alert>,
+    pub mailinterval: Duration,
+    pub disklow: u64,
+    pub slowsync: Duration,
 
     pub is_socket: Option<bool>,
     pub is_input: Option<bool>,
@@ -24,6 +27,8 @@ pub(super) struct Draft {
     pub debug: Debug,
     pub debug_unknown: Vec<String>,
     pub maxsize: u64,
+    pub maxpending: u64,
+    pub maxage: Duration,
 
     pub queuedb: Option<PathBuf>,
     pub useack: bool,
@@ -35,6 +40,15 @@ pub(super) struct Draft {
     pub eob: Vec<u8>,
     pub maxconnections: usize,
     pub timeout: Duration,
+    pub onae: Option<OnRefusal>,
+    pub onar: Option<OnRefusal>,
+    pub oncommiterror: Option<OnRefusal>,
+    pub oncommitreject: Option<OnRefusal>,
+    pub onnak: Option<OnRefusal>,
+    pub retries: u32,
+    pub breaker: u32,
+    pub matchack: Option<MatchAck>,
+    pub downtime: Duration,
 
     pub messagedir: Option<PathBuf>,
     pub newline: bool,

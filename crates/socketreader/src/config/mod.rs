@@ -6,6 +6,7 @@
 
 mod connection;
 mod debug;
+mod delivery;
 mod draft;
 mod fault;
 pub mod ini;
@@ -26,8 +27,9 @@ mod value;
 
 pub use connection::{Connection, Debug, FileIn, FileOut, Kind, Naming, Socket};
 pub use debug::KEYS as DEBUG_KEYS;
+pub use delivery::{MatchAck, OnRefusal, Policy, Refusal};
 pub use mask::Mask;
 pub use problem::{Problem, Severity};
 pub use read::{Scope, load, parse};
 pub use report::Report;
-pub use types::{Config, General, LogLevel, Queue, StateDir, StateDirFrom};
+pub use types::{Alert, Config, General, LogLevel, Queue, StateDir, StateDirFrom};

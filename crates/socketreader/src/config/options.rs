@@ -26,6 +26,8 @@ impl Place {
     pub const SOCKET: Place = Self::SOCKET_IN.or(Self::SOCKET_OUT);
     /// Both file connections.
     pub const FILE: Place = Self::FILE_IN.or(Self::FILE_OUT);
+    /// All outgoing connections.
+    pub const OUTPUT: Place = Self::SOCKET_OUT.or(Self::FILE_OUT);
     /// All incoming connections.
     pub const INPUT: Place = Self::SOCKET_IN.or(Self::FILE_IN);
     /// All connections.

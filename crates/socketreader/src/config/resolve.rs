@@ -10,7 +10,10 @@ use super::draft::Draft;
 use super::options::Place;
 use super::problem::{At, Problems};
 use super::section::{Parsed, shown};
-use super::{Connection, FileIn, FileOut, General, Kind, LogLevel, Naming, Socket, StateDir, StateDirFrom};
+use super::{
+    Connection, FileIn, FileOut, General, Kind, LogLevel, MatchAck, Naming, OnRefusal, Policy, Socket,
+    StateDir, StateDirFrom,
+};
 
 /// A section, and the connection it makes if it says enough.
 #[derive(Debug)]
@@ -28,6 +31,10 @@ pub(super) fn general(draft: &Draft, statedir: StateDir) -> General {
         durable: draft.durable,
         keep: draft.keep,
         keepsize: draft.keepsize,
+        alert: draft.alert.clone(),
+        mail_interval: draft.mailinterval,
+        disk_low: draft.disklow,
+        slow_sync: draft.slowsync,
     }
 }
 
@@ -105,6 +112,8 @@ pub(super) fn connection(parsed: &Parsed<'_>, problems: &mut Problems) -> Option
         queue: draft.queuename.clone().unwrap_or_default(),
         use_hl7: draft.usehl7,
         kind,
+        max_pending: draft.maxpending,
+        max_age: draft.maxage,
         debug: draft.debug.clone(),
     })
 }
@@ -161,6 +170,21 @@ fn socket(parsed: &Parsed<'_>, problems: &mut Problems) -> Socket {
         max_size,
         max_connections: draft.maxconnections,
         timeout: draft.timeout,
+        policy: policy(draft),
+    }
+}
+
+fn policy(draft: &Draft) -> Policy {
+    Policy {
+        on_ae: draft.onae.unwrap_or(OnRefusal::Dead),
+        on_ar: draft.onar.unwrap_or(OnRefusal::Dead),
+        on_commit_error: draft.oncommiterror.unwrap_or(OnRefusal::Dead),
+        on_commit_reject: draft.oncommitreject.unwrap_or(OnRefusal::Dead),
+        on_nak: draft.onnak.unwrap_or(OnRefusal::Dead),
+        retries: draft.retries,
+        breaker: draft.breaker,
+        match_ack: draft.matchack.unwrap_or(MatchAck::Present),
+        down_time: draft.downtime,
     }
 }
 

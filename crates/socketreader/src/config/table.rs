@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::options::{Fallback, OptionRow, Place, Set};
 use super::value::Value;
-use super::{LogLevel, Mask, debug};
+use super::{LogLevel, Mask, MatchAck, OnRefusal, debug};
 
 /// Every option, in the order of the manual.
 pub static OPTIONS: &[OptionRow] = &[
@@ -70,6 +70,38 @@ pub static OPTIONS: &[OptionRow] = &[
         |d, v| v.size(0..=1 << 50).map(|size| d.keepsize = size),
     ),
     row(
+        "alert",
+        Place::GENERAL,
+        "mail | COMMAND",
+        Fallback::Words("nobody is called"),
+        "who is told what needs a person: the administrator, or a command that reads it",
+        |d, v| put(&mut d.alert, v.alert()),
+    ),
+    row(
+        "mailinterval",
+        Place::GENERAL,
+        "SECONDS",
+        Fallback::Value("900"),
+        "the shortest time between two alerts about one queue",
+        |d, v| v.seconds(1.0..=86_400.0).map(|time| d.mailinterval = time),
+    ),
+    row(
+        "disklow",
+        Place::GENERAL,
+        "SIZE",
+        Fallback::Value("1G"),
+        "alert when the disk of statedir has less room; 0 never",
+        |d, v| v.size(0..=1 << 50).map(|size| d.disklow = size),
+    ),
+    row(
+        "slowsync",
+        Place::GENERAL,
+        "SECONDS",
+        Fallback::Value("1"),
+        "alert when storing takes longer than this; 0 never",
+        |d, v| v.seconds(0.0..=3600.0).map(|time| d.slowsync = time),
+    ),
+    row(
         "transtech",
         Place::CONNECTION,
         "file | socket",
@@ -104,6 +136,22 @@ pub static OPTIONS: &[OptionRow] = &[
     row("maxsize", Place::INPUT, "SIZE", Fallback::Value("16M"), "the longest message taken", |d, v| {
         v.size(1 << 10..=1 << 30).map(|size| d.maxsize = size)
     }),
+    row(
+        "maxpending",
+        Place::OUTPUT,
+        "NUMBER",
+        Fallback::Value("10000000"),
+        "when so many messages wait here, senders are told to try later",
+        |d, v| v.number(1..=u64::MAX >> 1).map(|number| d.maxpending = number),
+    ),
+    row(
+        "maxage",
+        Place::OUTPUT,
+        "SECONDS",
+        Fallback::Value("3600"),
+        "alert when a message has waited longer than this; 0 never",
+        |d, v| v.seconds(0.0..=31_536_000.0).map(|time| d.maxage = time),
+    ),
     row(
         "queuedb",
         Place::SOCKET_OUT,
@@ -176,6 +224,72 @@ pub static OPTIONS: &[OptionRow] = &[
         Fallback::Value("60"),
         "how long a peer may owe the rest of a frame, an answer or a connection",
         |d, v| v.seconds(0.1..=86_400.0).map(|time| d.timeout = time),
+    ),
+    row("onae", Place::SOCKET_OUT, REFUSAL, Fallback::Value("dead"), "what follows from AE", |d, v| {
+        put(&mut d.onae, v.one_of(&ON_REFUSAL))
+    }),
+    row("onar", Place::SOCKET_OUT, REFUSAL, Fallback::Value("dead"), "what follows from AR", |d, v| {
+        put(&mut d.onar, v.one_of(&ON_REFUSAL))
+    }),
+    row(
+        "oncommiterror",
+        Place::SOCKET_OUT,
+        REFUSAL,
+        Fallback::Value("dead"),
+        "what follows from CE",
+        |d, v| put(&mut d.oncommiterror, v.one_of(&ON_REFUSAL)),
+    ),
+    row(
+        "oncommitreject",
+        Place::SOCKET_OUT,
+        REFUSAL,
+        Fallback::Value("dead"),
+        "what follows from CR",
+        |d, v| put(&mut d.oncommitreject, v.one_of(&ON_REFUSAL)),
+    ),
+    row(
+        "onnak",
+        Place::SOCKET_OUT,
+        REFUSAL,
+        Fallback::Value("dead"),
+        "what follows from a negative commit block",
+        |d, v| put(&mut d.onnak, v.one_of(&ON_REFUSAL)),
+    ),
+    row(
+        "retries",
+        Place::SOCKET_OUT,
+        "NUMBER",
+        Fallback::Value("3"),
+        "the attempts before a message that is refused becomes a dead letter",
+        |d, v| v.number(1..=1000).map(|number| d.retries = number),
+    ),
+    row(
+        "breaker",
+        Place::SOCKET_OUT,
+        "NUMBER",
+        Fallback::Value("3"),
+        "after so many dead letters in a row the queue is held; 0 never",
+        |d, v| v.number(0..=1000).map(|number| d.breaker = number),
+    ),
+    row(
+        "matchack",
+        Place::SOCKET_OUT,
+        "strict | present | off",
+        Fallback::Value("present"),
+        "whether MSA-2 must be the MSH-10 that was sent",
+        |d, v| {
+            let words =
+                [("strict", MatchAck::Strict), ("present", MatchAck::Present), ("off", MatchAck::Off)];
+            put(&mut d.matchack, v.one_of(&words))
+        },
+    ),
+    row(
+        "downtime",
+        Place::SOCKET_OUT,
+        "SECONDS",
+        Fallback::Value("300"),
+        "alert when messages wait and the receiver was away for so long; 0 never",
+        |d, v| v.seconds(0.0..=31_536_000.0).map(|time| d.downtime = time),
     ),
     row(
         "messagedir",
@@ -278,6 +392,11 @@ const LEVELS: [(&str, LogLevel); 6] = [
     ("info", LogLevel::Info),
     ("debug", LogLevel::Debug),
 ];
+
+/// The value of `onae` and its like.
+const REFUSAL: &str = "retry | dead | stop";
+const ON_REFUSAL: [(&str, OnRefusal); 3] =
+    [("retry", OnRefusal::Retry), ("dead", OnRefusal::Dead), ("stop", OnRefusal::Stop)];
 
 /// A `cycletime` of 0 is taken from old files, and counts as this.
 const SHORTEST_CYCLE: Duration = Duration::from_millis(100);

@@ -36,6 +36,23 @@ pub struct General {
     pub keep: Duration,
     /// The most bytes of messages that are kept for that time.
     pub keepsize: u64,
+    /// Who is called when something needs a person; `None` for nobody.
+    pub alert: Option<Alert>,
+    /// The shortest time between two alerts about one queue.
+    pub mail_interval: Duration,
+    /// Less room than this on the state directory's disk, in bytes, is an alert; 0 never is.
+    pub disk_low: u64,
+    /// A longer sync than this is an alert; zero never is.
+    pub slow_sync: Duration,
+}
+
+/// Who is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Alert {
+    /// The administrator of the site, by mail.
+    Mail,
+    /// This command of the shell, which reads the text on its standard input.
+    Command(String),
 }
 
 /// The levels of the original, from the fewest lines to the most.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::Alert;
 use super::ini::{text, trim};
 use super::python;
 
@@ -70,6 +71,16 @@ impl Value<'_> {
             let (last, others) = words.split_last().unwrap_or((&"", &[]));
             format!("must be {} or {last}", others.join(", "))
         })
+    }
+
+    /// Who is called: the administrator by mail, or a command of the shell.
+    pub fn alert(&self) -> Result<Alert, String> {
+        let text = text(self.unquoted()?);
+        match text.trim() {
+            "mail" => Ok(Alert::Mail),
+            "" => Err("must be mail, or a command that reads the alert on its standard input".to_owned()),
+            command => Ok(Alert::Command(command.to_owned())),
+        }
     }
 
     /// `True` or `False`, and the other words that Python's `getboolean` takes.

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use memchr::{memchr2, memmem};
+use memchr::{memchr, memchr2, memmem};
 use protogen_core::hl7::{Acknowledgment, Message, Mode, Outcome, is_acknowledgment, reject_unreadable};
 use protogen_core::llp::mllp::{self, Settings};
 
@@ -21,57 +21,13 @@ pub(super) enum Manner {
     Silent,
 }
 
-/// What is kept of a message until it is stored, to answer it.
+/// What is due for a message that can be answered.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Request {
-    /// Its MSH segment; and the message itself, if its sender would not hear that it was not stored.
-    Hl7 { header: Vec<u8>, kept: Option<Vec<u8>> },
-    /// Nothing is needed.
-    Mllp,
-    /// Nobody waits for an answer, so the message itself is kept until it is stored.
-    Silent(Vec<u8>),
-}
-
-impl Request {
-    /// What is needed to answer `message`, which came in a frame of `settings`.
-    ///
-    /// # Errors
-    /// Why it cannot be answered: no MSH that can be read, or one that no frame could repeat.
-    pub(super) fn of(message: &[u8], manner: Manner, settings: &Settings) -> Result<Request, &'static str> {
-        match manner {
-            Manner::Silent => Ok(Request::Silent(message.to_vec())),
-            Manner::Mllp => Ok(Request::Mllp),
-            Manner::Hl7 => {
-                let header = first_segment(message);
-                let parsed = Message::parse(header).map_err(|_| "is no HL7 message")?;
-                if [&settings.sob, &settings.eod].iter().any(|bytes| memmem::find(header, bytes).is_some()) {
-                    return Err("has a delimiter of frames in its MSH segment");
-                }
-                // An acknowledgment is not acknowledged.
-                if matches!(parsed.header(9).component(1).raw(), b"ACK" | b"MCF")
-                    && Message::parse(message).is_ok_and(|whole| is_acknowledgment(&whole))
-                {
-                    return Ok(Request::Silent(message.to_vec()));
-                }
-                let hears_no = Mode::of(&parsed).due(Outcome::Rejected).is_some();
-                let kept = (!hears_no).then(|| message.to_vec());
-                Ok(Request::Hl7 { header: header.to_vec(), kept })
-            }
-        }
-    }
-
-    /// The message, where its sender would not hear that it was not stored: it is stored later then.
-    pub(super) fn into_kept(self) -> Option<Vec<u8>> {
-        match self {
-            Request::Hl7 { kept, .. } => kept,
-            Request::Mllp => None,
-            Request::Silent(message) => Some(message),
-        }
-    }
-
-    pub(super) fn is_kept(&self) -> bool {
-        matches!(self, Request::Silent(_) | Request::Hl7 { kept: Some(_), .. })
-    }
+pub(super) struct Due {
+    /// The answer for when it is stored. Empty where none is due.
+    pub(super) stored: Vec<u8>,
+    /// Whether its sender hears that it was not stored; otherwise it must be stored later.
+    pub(super) hears_no: bool,
 }
 
 /// The first segment, without its end.
@@ -103,48 +59,80 @@ impl Answers {
         }
     }
 
-    /// The message is stored. Empty where no answer is due.
-    pub(super) fn positive(&mut self, request: &Request, settings: &Settings, now: SystemTime) -> Vec<u8> {
-        match request {
-            Request::Hl7 { header, .. } => self.hl7(header, Outcome::Accepted, b"", settings, now),
-            Request::Mllp => commit(ACK, settings),
-            Request::Silent(_) => Vec::new(),
+    /// What is due for `message`, which came in a frame of `settings`.
+    ///
+    /// # Errors
+    /// Why it cannot be answered: no MSH that can be read, or one that no frame could repeat.
+    pub(super) fn due(
+        &mut self,
+        message: &[u8],
+        manner: Manner,
+        settings: &Settings,
+        now: SystemTime,
+    ) -> Result<Due, &'static str> {
+        match manner {
+            Manner::Silent => Ok(Due { stored: Vec::new(), hears_no: false }),
+            Manner::Mllp => Ok(Due { stored: commit(ACK, settings), hears_no: true }),
+            Manner::Hl7 => {
+                let header = first_segment(message);
+                let parsed = Message::parse(header).map_err(|_| "is no HL7 message")?;
+                if [&settings.sob, &settings.eod].iter().any(|bytes| holds(header, bytes)) {
+                    return Err("has a delimiter of frames in its MSH segment");
+                }
+                // An acknowledgment is not acknowledged.
+                if matches!(parsed.header(9).component(1).raw(), b"ACK" | b"MCF")
+                    && Message::parse(message).is_ok_and(|whole| is_acknowledgment(&whole))
+                {
+                    return Ok(Due { stored: Vec::new(), hears_no: false });
+                }
+                let mode = Mode::of(&parsed);
+                let stored = self.hl7(&parsed, mode, Outcome::Accepted, b"", settings, now);
+                Ok(Due { stored, hears_no: mode.due(Outcome::Rejected).is_some() })
+            }
         }
     }
 
-    /// The message is not stored: to be sent again later.
+    /// The message is not stored: to be sent again later, or not at all. Empty where no answer is due.
     pub(super) fn negative(
         &mut self,
-        request: &Request,
+        message: &[u8],
+        manner: Manner,
         outcome: Outcome,
         text: &str,
         settings: &Settings,
         now: SystemTime,
     ) -> Vec<u8> {
-        match request {
-            Request::Hl7 { header, .. } => self.hl7(header, outcome, text.as_bytes(), settings, now),
-            Request::Mllp => commit(NAK, settings),
-            Request::Silent(_) => Vec::new(),
+        match manner {
+            Manner::Silent => Vec::new(),
+            Manner::Mllp => commit(NAK, settings),
+            Manner::Hl7 => match Message::parse(first_segment(message)) {
+                Ok(header) => self.hl7(&header, Mode::of(&header), outcome, text.as_bytes(), settings, now),
+                Err(_) => Vec::new(),
+            },
         }
     }
 
     fn hl7(
         &mut self,
-        header: &[u8],
+        request: &Message<'_>,
+        mode: Mode,
         outcome: Outcome,
         text: &[u8],
         settings: &Settings,
         now: SystemTime,
     ) -> Vec<u8> {
-        let Ok(request) = Message::parse(header) else { return Vec::new() };
-        let Some(code) = Mode::of(&request).due(outcome) else { return Vec::new() };
+        let Some(code) = mode.due(outcome) else { return Vec::new() };
         self.set_time(now);
-        self.count += 1;
-        let control_id = format!("{}{:X}", self.run, self.count).into_bytes();
+        let control_id = self.control_id();
         let answer =
             Acknowledgment { time: &self.time, control_id: &control_id, text, ..Acknowledgment::new(code) }
-                .answer(&request);
+                .answer(request);
         framed(&answer, settings)
+    }
+
+    fn control_id(&mut self) -> Vec<u8> {
+        self.count += 1;
+        format!("{}{:X}", self.run, self.count).into_bytes()
     }
 
     /// The answer to bytes whose MSH cannot be read; `None` for what does not even begin like a message.
@@ -155,10 +143,16 @@ impl Answers {
         now: SystemTime,
     ) -> Option<Vec<u8>> {
         self.set_time(now);
-        self.count += 1;
-        let control_id = format!("{}{:X}", self.run, self.count).into_bytes();
+        let control_id = self.control_id();
         let answer = reject_unreadable(bytes, &self.time, &control_id, b"the MSH segment cannot be read")?;
         Some(framed(&answer, settings))
+    }
+}
+
+fn holds(bytes: &[u8], what: &[u8]) -> bool {
+    match what {
+        [one] => memchr(*one, bytes).is_some(),
+        several => memmem::find(bytes, several).is_some(),
     }
 }
 

@@ -1,13 +1,12 @@
 //! Connections that we make: a thread each, since neither a name server nor a peer must hold up the loop.
 
-use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use protogen_sys::event_loop::Waker;
-use protogen_sys::services::{self, Place};
+use protogen_sys::services::{self, Place, ServiceError};
 
 /// The result of an attempt, for the connection of this number.
 pub(super) struct Dialled {
@@ -29,15 +28,15 @@ impl Dialler {
     }
 
     /// Starts an attempt.
-    pub(super) fn dial(&self, connection: usize, place: Place, timeout: Duration) -> io::Result<()> {
+    pub(super) fn dial(&self, connection: usize, place: Result<Place, ServiceError>, timeout: Duration) {
         let (sender, waker) = (self.sender.clone(), Arc::clone(&self.waker));
-        std::thread::Builder::new().name("dial".to_owned()).spawn(move || {
-            let stream = connect(&place, timeout).map_err(|error| error.to_string());
-            // The receiver is gone only when the program ends.
-            let _ = sender.send(Dialled { connection, stream });
-            let _ = waker.wake();
-        })?;
-        Ok(())
+        let attempt = move || {
+            let stream = place.and_then(|place| services::connect(&place.to_connect()?, timeout));
+            tell(&sender, &waker, connection, stream.map_err(|error| error.to_string()));
+        };
+        if let Err(error) = std::thread::Builder::new().name("dial".to_owned()).spawn(attempt) {
+            tell(&self.sender, &self.waker, connection, Err(error.to_string()));
+        }
     }
 
     /// The result of an attempt that has ended.
@@ -46,6 +45,8 @@ impl Dialler {
     }
 }
 
-fn connect(place: &Place, timeout: Duration) -> Result<TcpStream, services::ServiceError> {
-    services::connect(&place.to_connect()?, timeout)
+fn tell(sender: &Sender<Dialled>, waker: &Waker, connection: usize, stream: Result<TcpStream, String>) {
+    // The receiver is gone only when the program ends.
+    let _ = sender.send(Dialled { connection, stream });
+    let _ = waker.wake();
 }

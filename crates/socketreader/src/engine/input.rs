@@ -1,20 +1,30 @@
 //! An incoming connection of the configuration.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use protogen_journal::Reader;
+
 use super::answer::Manner;
-use crate::bell::Bell;
+use crate::board::Outbox;
 use crate::config::{Connection, Debug, Socket};
+use crate::log;
 
 /// An incoming connection.
 #[derive(Debug)]
 pub(super) struct Input {
+    /// Its number in the configuration.
+    pub(super) number: usize,
     pub(super) name: Arc<str>,
     pub(super) socket: Socket,
     pub(super) manner: Manner,
     pub(super) debug: Debug,
-    /// Rung when a message of it was stored.
-    pub(super) bells: Vec<Arc<Bell>>,
+    /// Its outgoing connections, each with the most messages that may wait there.
+    pub(super) outboxes: Vec<(Arc<Outbox>, u64)>,
+    /// Why nothing more is taken: one of them has enough.
+    pub(super) full: Option<String>,
+    /// Messages that could not be stored and whose senders would not hear it.
+    pub(super) again: VecDeque<Vec<u8>>,
     pub(super) open: usize,
     pub(super) framing_errors: u64,
     /// A message of it was stored in this turn.
@@ -22,21 +32,52 @@ pub(super) struct Input {
 }
 
 impl Input {
-    pub(super) fn new(connection: &Connection, socket: &Socket, bells: Vec<Arc<Bell>>) -> Input {
+    pub(super) fn new(
+        number: usize,
+        connection: &Connection,
+        socket: &Socket,
+        outboxes: Vec<(Arc<Outbox>, u64)>,
+    ) -> Input {
         let manner = match (socket.use_ack, connection.use_hl7) {
             (false, _) => Manner::Silent,
             (true, true) => Manner::Hl7,
             (true, false) => Manner::Mllp,
         };
         Input {
+            number,
             name: connection.name.as_str().into(),
             socket: socket.clone(),
             manner,
             debug: connection.debug.clone(),
-            bells,
+            outboxes,
+            full: None,
+            again: VecDeque::new(),
             open: 0,
             framing_errors: 0,
             stored: false,
         }
+    }
+}
+
+impl Input {
+    /// Looks whether its outgoing connections may take more.
+    pub(super) fn look(&mut self, journal: &Reader) {
+        let full = self.outboxes.iter().find_map(|(outbox, most)| {
+            let pending = journal.pending(&outbox.name);
+            (pending >= *most).then(|| format!("{pending} messages wait for {}", outbox.name))
+        });
+        match (&self.full, &full) {
+            (None, Some(why)) => {
+                log::warning!(&self.name, "nothing is taken: {why}, maxpending allows no more")
+            }
+            (Some(_), None) => log::warning!(&self.name, "messages are taken again"),
+            _ => {}
+        }
+        self.full = full;
+    }
+
+    /// Whether its peers are not to be read: what they send cannot be stored, and not all of them would hear it.
+    pub(super) fn is_blocked(&self) -> bool {
+        !self.again.is_empty()
     }
 }

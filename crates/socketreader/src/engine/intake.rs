@@ -1,6 +1,5 @@
 //! The incoming sockets: messages in, to the journal, answers out.
 
-use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -8,10 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 use mio::net::TcpStream;
 use protogen_core::hl7::Outcome;
 use protogen_core::llp::mllp::Decoder;
-use protogen_journal::{Completion, Message, Producer, Refusal};
+use protogen_journal::{Message, Producer, Reader, Refusal};
 use protogen_sys::event_loop::{Drained, EventLoop, drain};
+use rustc_hash::FxHashMap;
 
-use super::answer::{Answers, Request};
+use super::answer::Answers;
 use super::client::{Client, Slots};
 use super::input::Input;
 use super::sink::Sink;
@@ -22,34 +22,59 @@ use crate::rejects::Rejects;
 
 /// How much is read from one peer before the others have a turn, in bytes.
 const TURN: usize = 256 << 10;
-/// How long a message waits whose sender would not hear that the journal is full, before it is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
+/// How long inputs wait that take nothing, before they are looked at again.
+const AGAIN: Duration = Duration::from_millis(100);
 /// How much the unfinished frames of all peers may take, in bytes; more only where one message may be longer than half of it.
 const MAX_UNFINISHED: usize = 256 << 20;
 
-/// A message that is being stored, in the order of the queue.
-pub(super) struct InFlight {
+/// How much is read before it is stored, in bytes; more only where the rest of one reading is longer.
+const GROUP: usize = 4 << 20;
+
+/// How long messages that come one after the other are taken along before the first of them is stored.
+const GROW: Duration = Duration::from_micros(50);
+
+/// Who waits for the answer to a message that is to be stored.
+pub(super) struct Sender {
     pub(super) client: u32,
     pub(super) slot: u64,
     pub(super) input: usize,
-    pub(super) request: Request,
+    /// For when it is stored; may be empty.
+    pub(super) answer: Vec<u8>,
+    /// Whether the sender would hear that it was not stored.
+    pub(super) hears_no: bool,
+}
+
+/// What becomes one write: all that was ready.
+#[derive(Default)]
+pub(super) struct Group {
+    messages: Vec<Message>,
+    senders: Vec<Sender>,
+    bytes: usize,
+    /// When the first of them was read.
+    begun: Option<Instant>,
+}
+
+impl Group {
+    pub(super) fn push(&mut self, message: Message, sender: Sender) {
+        self.bytes += message.bytes.len();
+        self.begun.get_or_insert_with(Instant::now);
+        self.messages.push(message);
+        self.senders.push(sender);
+    }
 }
 
 pub(super) struct Intake {
     pub(super) inputs: Vec<Input>,
-    clients: HashMap<u32, Client>,
+    clients: FxHashMap<u32, Client>,
     most_peers: usize,
     next_id: u32,
     producer: Producer,
-    /// Not yet taken by the journal.
-    queue: VecDeque<(u64, Message)>,
-    /// All that the journal or the queue has, oldest first.
-    in_flight: VecDeque<InFlight>,
-    next_tag: u64,
-    /// Messages that could not be stored and whose senders would not hear it.
-    again: VecDeque<(usize, Vec<u8>)>,
+    /// Read and not yet stored.
+    group: Group,
+    /// When inputs that take nothing are looked at again.
     again_at: Option<Instant>,
-    results: Vec<Completion>,
+    /// How many messages wait.
+    journal: Reader,
     touched: Vec<u32>,
     /// How much the unfinished frames of all peers take, and may take.
     unfinished: usize,
@@ -59,36 +84,36 @@ pub(super) struct Intake {
     buffer: Vec<u8>,
     answers: Answers,
     rejects: Rejects,
-    /// Outputs have too many messages waiting: nothing is read.
-    pub(super) back_pressure: bool,
-    /// Connections that we made and that are closed.
+    /// Connections that we made and that are closed, by their numbers in the configuration.
     lost: Vec<usize>,
     stopping: bool,
 }
 
 impl Intake {
-    pub(super) fn new(inputs: Vec<Input>, producer: Producer, rejects: Rejects, most_peers: usize) -> Intake {
+    pub(super) fn new(
+        inputs: Vec<Input>,
+        producer: Producer,
+        journal: Reader,
+        rejects: Rejects,
+        most_peers: usize,
+    ) -> Intake {
         let longest = inputs.iter().map(|input| input.socket.max_size).max().unwrap_or(0);
         Intake {
             unfinished: 0,
             max_unfinished: MAX_UNFINISHED.max(longest.saturating_mul(2)),
             inputs,
-            clients: HashMap::new(),
+            clients: FxHashMap::default(),
             most_peers,
             next_id: 0,
             producer,
-            queue: VecDeque::new(),
-            in_flight: VecDeque::new(),
-            next_tag: 0,
-            again: VecDeque::new(),
+            group: Group::default(),
             again_at: None,
-            results: Vec::new(),
+            journal,
             touched: Vec::new(),
             held: Vec::new(),
             buffer: vec![0; 64 << 10],
             answers: Answers::new(SystemTime::now()),
             rejects,
-            back_pressure: false,
             lost: Vec::new(),
             stopping: false,
         }
@@ -136,15 +161,10 @@ impl Intake {
         }
     }
 
-    /// Whether nothing more is taken for now.
-    fn is_full(&self) -> bool {
-        !self.queue.is_empty() || !self.again.is_empty() || self.back_pressure || self.stopping
-    }
-
     /// Reads what a peer sent.
     pub(super) fn read(&mut self, id: u32, events: &mut EventLoop, now: Instant) {
-        let full = self.is_full();
         let Some(client) = self.clients.get_mut(&id) else { return };
+        let full = self.stopping || self.inputs[client.input].is_blocked();
         if full || !client.has_room() {
             client.held = true;
             if full {
@@ -160,12 +180,11 @@ impl Intake {
             slots,
             index: client.input,
             input: &mut self.inputs[client.input],
-            queue: &mut self.queue,
-            in_flight: &mut self.in_flight,
-            next_tag: &mut self.next_tag,
+            group: &mut self.group,
             answers: &mut self.answers,
             rejects: &self.rejects,
             time: SystemTime::now(),
+            now,
         };
         let drained = drain(&mut wire.stream, &mut self.buffer, TURN, |mut bytes| {
             while let Some(item) = decoder.decode(&mut bytes, now) {
@@ -194,6 +213,9 @@ impl Intake {
         self.unfinished += client.unfinished;
         self.settle(id, events, now);
         self.bound_unfinished(events);
+        if self.group.bytes >= GROUP {
+            self.store(events, now);
+        }
     }
 
     /// Closes the peers that have been silent for longest in the middle of their frames, if these take too much.
@@ -225,12 +247,11 @@ impl Intake {
                 slots,
                 index: client.input,
                 input: &mut self.inputs[client.input],
-                queue: &mut self.queue,
-                in_flight: &mut self.in_flight,
-                next_tag: &mut self.next_tag,
+                group: &mut self.group,
                 answers: &mut self.answers,
                 rejects: &self.rejects,
                 time: SystemTime::now(),
+                now,
             }
             .take(item);
         }
@@ -262,95 +283,109 @@ impl Intake {
             input.open -= 1;
             log::info!(&input.name, "{}: closed", client.peer);
             if !input.socket.server {
-                self.lost.push(client.input);
+                self.lost.push(input.number);
             }
             client.wire.close(events);
         }
     }
 
-    /// Hands what has come to the journal: all that was ready becomes one group.
-    pub(super) fn submit(&mut self, events: &mut EventLoop, now: Instant) {
+    /// Whether there are messages to be stored.
+    pub(super) fn has_group(&self) -> bool {
+        self.group.begun.is_some()
+    }
+
+    /// Whether more may be taken along before they are stored.
+    pub(super) fn may_grow(&self, now: Instant) -> bool {
+        self.group.begun.is_some_and(|begun| now.duration_since(begun) < GROW)
+    }
+
+    /// Stores what has come and answers it: all that was ready is one group.
+    pub(super) fn turn_ends(&mut self, events: &mut EventLoop, now: Instant) {
         if self.again_at.is_some_and(|due| due <= now) {
             self.again_at = None;
-            for (input, bytes) in std::mem::take(&mut self.again) {
-                let message = Message {
-                    connection: Arc::clone(&self.inputs[input].name),
-                    time: SystemTime::now(),
-                    bytes: bytes.clone(),
-                };
-                self.queue.push_back((self.next_tag, message));
-                self.next_tag += 1;
-                // No client has this slot: there is nobody to answer.
-                self.in_flight.push_back(InFlight {
-                    client: u32::MAX,
-                    slot: 0,
-                    input,
-                    request: Request::Silent(bytes),
-                });
-            }
+            self.look();
+            self.try_again();
         }
-        if !self.queue.is_empty() {
-            self.producer.append_all(&mut self.queue);
+        self.store(events, now);
+        if self.inputs.iter().any(|input| input.full.is_some() || input.is_blocked()) {
+            self.again_at.get_or_insert(now + AGAIN);
         }
-        if !self.held.is_empty() && !self.is_full() {
+        if !self.held.is_empty() && !self.stopping {
             for id in std::mem::take(&mut self.held) {
                 events.revisit(Owner::Client(id).token());
             }
         }
     }
 
-    /// When [`submit`](Intake::submit) has something to do without an event.
+    /// Looks which inputs may take more.
+    fn look(&mut self) {
+        self.inputs.iter_mut().for_each(|input| input.look(&self.journal));
+    }
+
+    /// What could not be stored before, of inputs that may take more now.
+    fn try_again(&mut self) {
+        for (index, input) in self.inputs.iter_mut().enumerate().filter(|(_, input)| input.full.is_none()) {
+            for bytes in input.again.drain(..) {
+                let message = Message { connection: Arc::clone(&input.name), time: SystemTime::now(), bytes };
+                // No client has this slot: there is nobody to answer.
+                let (client, slot, answer) = (u32::MAX, 0, Vec::new());
+                let sender = Sender { client, slot, input: index, answer, hears_no: false };
+                self.group.push(message, sender);
+            }
+        }
+    }
+
+    /// When [`turn_ends`](Intake::turn_ends) has something to do without an event.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.again_at
     }
 
-    /// Takes the journal's results and answers the senders.
-    pub(super) fn collect(&mut self, events: &mut EventLoop, now: Instant) {
-        let mut results = std::mem::take(&mut self.results);
-        self.producer.completions(&mut results);
+    /// Stores the group, waiting for the disk, and answers the senders.
+    fn store(&mut self, events: &mut EventLoop, now: Instant) {
+        if self.group.messages.is_empty() {
+            return;
+        }
+        let Group { mut messages, mut senders, .. } = std::mem::take(&mut self.group);
+        let results = self.producer.store(&messages);
         let time = SystemTime::now();
-        for result in results.drain(..) {
-            // Results come in the order of the queue.
-            let Some(flight) = self.in_flight.pop_front() else { break };
-            let InFlight { client, slot, input: index, request } = flight;
-            let input = &mut self.inputs[index];
-            let settings = &input.socket.mllp;
+        for ((result, sender), message) in results.into_iter().zip(senders.drain(..)).zip(messages.drain(..))
+        {
+            let input = &mut self.inputs[sender.input];
             let answer = match result {
-                Completion::Stored { .. } => {
+                Ok(_) => {
                     input.stored = true;
-                    if input.debug.noack {
-                        Vec::new()
-                    } else {
-                        self.answers.positive(&request, settings, time)
-                    }
+                    sender.answer
                 }
-                Completion::Refused { refusal, .. } if request.is_kept() && refusal != Refusal::TooLong => {
+                Err(refusal) if !sender.hears_no && refusal != Refusal::TooLong => {
                     log::error!(
                         &input.name,
                         "not stored: {refusal}; it is tried again, nothing is read meanwhile"
                     );
-                    self.again.extend(request.into_kept().map(|bytes| (index, bytes)));
-                    self.again_at.get_or_insert(now + AGAIN);
+                    input.again.push_back(message.bytes);
                     Vec::new()
                 }
-                Completion::Refused { refusal, .. } => {
+                Err(refusal) => {
                     log::error!(&input.name, "not stored, the sender is to try later: {refusal}");
-                    let text = format!("try later: {refusal}");
-                    self.answers.negative(&request, Outcome::Rejected, &text, settings, time)
+                    let (text, settings) = (format!("try later: {refusal}"), &input.socket.mllp);
+                    let (manner, outcome) = (input.manner, Outcome::Rejected);
+                    self.answers.negative(&message.bytes, manner, outcome, &text, settings, time)
                 }
-                _ => Vec::new(),
             };
-            if let Some(here) = self.clients.get_mut(&client) {
+            if let Some(here) = self.clients.get_mut(&sender.client) {
                 let due = (!input.debug.delayack.is_zero()).then(|| now + input.debug.delayack);
                 log::debug!(&input.name, "{}: answered {}", here.peer, answer.escape_ascii());
-                here.slots.answer(slot, answer, due);
-                self.touched.push(client);
+                here.slots.answer(sender.slot, answer, due);
+                if self.touched.last() != Some(&sender.client) {
+                    self.touched.push(sender.client);
+                }
             }
         }
-        self.results = results;
+        self.look();
+        // Their room is used again.
+        (self.group.messages, self.group.senders) = (messages, senders);
         for input in &mut self.inputs {
             if std::mem::take(&mut input.stored) {
-                input.bells.iter().for_each(|bell| bell.ring());
+                input.outboxes.iter().for_each(|(outbox, _)| outbox.bell.ring());
             }
         }
         let mut touched = std::mem::take(&mut self.touched);
@@ -362,7 +397,7 @@ impl Intake {
         self.touched = touched;
     }
 
-    /// The next incoming connection that is to be made again.
+    /// The next connection of the configuration that is to be made again.
     pub(super) fn take_lost(&mut self) -> Option<usize> {
         self.lost.pop()
     }
@@ -374,11 +409,11 @@ impl Intake {
 
     /// Whether every message that was read is stored and its answer written.
     pub(super) fn is_idle(&self) -> bool {
-        self.in_flight.is_empty() && self.clients.values().all(Client::is_answered)
+        self.group.messages.is_empty() && self.clients.values().all(Client::is_answered)
     }
 
-    /// How many messages are stored one after the other right now.
+    /// How many messages are to be stored right now.
     pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.len()
+        self.group.messages.len()
     }
 }

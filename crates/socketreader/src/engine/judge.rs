@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use protogen_core::hl7::{AckCode, Message, Mode, Outcome};
 
 use super::answer::first_segment;
+use crate::config::{MatchAck, Refusal};
 
 /// How many delivered messages are remembered, to recognize a late second answer.
 const REMEMBERED: usize = 16;
@@ -20,13 +21,6 @@ pub(super) enum Expected {
     Hl7(Vec<u8>),
 }
 
-/// How strictly MSA-2 must name the message (`matchack`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Match {
-    /// If there is an MSA-2, it must be the MSH-10 that was sent.
-    Present,
-}
-
 /// What an answer means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -38,24 +32,6 @@ pub(super) enum Verdict {
     Foreign(String),
     /// A second answer to a message delivered before.
     Late(AckCode),
-}
-
-/// A negative answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// AE, AR, CE or CR.
-    Code(AckCode),
-    /// The negative commit block.
-    Nak,
-}
-
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Refusal::Code(code) => write!(f, "{code}"),
-            Refusal::Nak => f.write_str("NAK"),
-        }
-    }
 }
 
 /// What a message that is sent makes the sender wait for.
@@ -78,13 +54,13 @@ pub(super) fn expected(message: &[u8], use_hl7: bool, use_ack: bool) -> Expected
 /// Judges HL7 answers.
 #[derive(Debug)]
 pub(super) struct Judge {
-    matching: Match,
+    matching: MatchAck,
     /// Control ids of the last messages that were delivered.
     delivered: VecDeque<Vec<u8>>,
 }
 
 impl Judge {
-    pub(super) fn new(matching: Match) -> Judge {
+    pub(super) fn new(matching: MatchAck) -> Judge {
         Judge { matching, delivered: VecDeque::new() }
     }
 
@@ -107,7 +83,9 @@ impl Judge {
         };
         let named = answer.field(*b"MSA", 2).raw();
         let fits = match self.matching {
-            Match::Present => named.is_empty() || named == control_id,
+            MatchAck::Strict => named == control_id,
+            MatchAck::Present => named.is_empty() || named == control_id,
+            MatchAck::Off => true,
         };
         if fits {
             return if code.is_positive() {

@@ -11,13 +11,15 @@ use protogen_core::llp::mllp::{Decoder, encode_unchanged};
 use protogen_journal::{Delivery, Outcome, Producer, Stored};
 use protogen_sys::event_loop::EventLoop;
 
-use super::judge::{Expected, Judge, Match, expected};
+use super::judge::{Expected, Judge, expected};
 use super::receivers::{MAX_RECEIVERS, Receivers};
 use super::token::Owner;
 use super::wire::Wire;
 use crate::backoff::Backoff;
+use crate::board::{Board, Outbox, Trouble};
 use crate::config::{Connection, Socket};
 use crate::feed::Feed;
+use crate::follow;
 use crate::log;
 
 /// The message that is being delivered.
@@ -28,6 +30,8 @@ struct Current {
     sent: Option<Instant>,
     /// How often it was refused.
     tries: u32,
+    /// How often its receiver has closed without an answer.
+    closes: u32,
 }
 
 /// What the outlet wants of its owner.
@@ -62,6 +66,12 @@ pub(super) struct Outlet {
     /// What the journal has not taken.
     unrecorded: Option<Delivery>,
     dead_in_a_row: u32,
+    /// Answers that named other messages, since the last that was right.
+    mismatches: u32,
+    board: Arc<Board>,
+    outbox: Arc<Outbox>,
+    /// What waits was changed by somebody else.
+    stale: bool,
     stopping: bool,
 }
 
@@ -73,10 +83,8 @@ struct Line {
     was_of_use: bool,
 }
 
-/// How often a message that is refused for reasons outside its content is tried.
-const RETRIES: u32 = 3;
-/// After so many dead letters in a row the queue is held: a receiver whose database is down must not empty it.
-const BREAKER: u32 = 3;
+/// So many closes without an answer to the same message are told to somebody.
+const CLOSES: u32 = 2;
 /// The pause before the journal is offered a record that it did not take.
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
@@ -87,7 +95,9 @@ impl Outlet {
         socket: &Socket,
         feed: Feed,
         producer: Arc<Producer>,
+        (board, outbox): (Arc<Board>, Arc<Outbox>),
     ) -> Outlet {
+        outbox.raise(Trouble::Down, || "no receiver since the start".to_owned());
         Outlet {
             number,
             name: connection.name.as_str().into(),
@@ -97,7 +107,7 @@ impl Outlet {
             dump: connection.debug.dump,
             feed,
             producer,
-            judge: Judge::new(Match::Present),
+            judge: Judge::new(socket.policy.match_ack),
             current: None,
             line: None,
             receivers: Receivers::default(),
@@ -108,6 +118,10 @@ impl Outlet {
             retry: Backoff::default(),
             unrecorded: None,
             dead_in_a_row: 0,
+            mismatches: 0,
+            board,
+            outbox,
+            stale: false,
             stopping: false,
         }
     }
@@ -132,17 +146,23 @@ impl Outlet {
     /// An attempt to connect has failed.
     pub(super) fn unreachable(&mut self, error: &str) -> Want {
         log::error!(&self.name, "{error}; tried again");
+        self.outbox.failed(error.to_owned());
         Want::Dial(self.redial.pause())
     }
 
     /// Goes on as far as it can: call it whenever something has changed.
     pub(super) fn advance(&mut self, events: &mut EventLoop, now: Instant) -> Want {
         self.record_again();
+        self.look_up_anew();
         loop {
             if self.line.is_none() && !self.take_line(events) {
                 break;
             }
             if self.unrecorded.is_some() || self.pause.is_some_and(|due| now < due) {
+                break;
+            }
+            let is_on_its_way = self.current.as_ref().is_some_and(|current| current.sent.is_some());
+            if self.outbox.is_paused() && !is_on_its_way {
                 break;
             }
             self.pause = None;
@@ -164,7 +184,7 @@ impl Outlet {
     fn begin(&self, stored: Stored) -> Current {
         let expected = expected(&stored.bytes, self.use_hl7, self.socket.use_ack);
         let tries = stored.tries;
-        Current { stored, expected, sent: None, tries }
+        Current { stored, expected, sent: None, tries, closes: 0 }
     }
 
     fn take_line(&mut self, events: &EventLoop) -> bool {
@@ -172,6 +192,8 @@ impl Outlet {
             match Wire::new(stream, Owner::Outlet(self.number).token(), self.slow, events) {
                 Ok(wire) => {
                     log::info!(&self.name, "{peer}: connected");
+                    self.outbox.clear(Trouble::Down);
+                    self.outbox.connected(Some(peer.clone()));
                     let decoder = Decoder::new(self.socket.mllp.clone());
                     self.line = Some(Line { wire, decoder, peer, was_of_use: false });
                     return true;
@@ -189,6 +211,7 @@ impl Outlet {
             if let Err(error) = encode_unchanged(&current.stored.bytes, &self.socket.mllp, &mut line.wire.out)
             {
                 let note = format!("cannot be framed: {error}");
+                self.outbox.failed(format!("message {} {note}", current.stored.sequence));
                 log::error!(&self.name, "message {}: {note}", current.stored.sequence);
                 log::prod!(&self.name, "not delivered: {}", current.stored.bytes.escape_ascii());
                 self.settle(Outcome::Dead, note.into_bytes());
@@ -216,6 +239,10 @@ impl Outlet {
         let (sequence, named) = (current.stored.sequence, log::Named(&current.stored.bytes));
         if outcome == Outcome::Delivered {
             self.dead_in_a_row = 0;
+            self.mismatches = 0;
+            for trouble in [Trouble::Held, Trouble::Unanswered, Trouble::Mismatched] {
+                self.outbox.clear(trouble);
+            }
             self.retry.reset();
             self.redial.reset();
             self.line.iter_mut().for_each(|line| line.was_of_use = true);
@@ -224,7 +251,20 @@ impl Outlet {
             log::error!(&self.name, "message {sequence} is a dead letter, kept in the journal: {named}");
             log::prod!(&self.name, "its answer was {}", note.escape_ascii());
         }
+        self.board.tell(|| follow::line(&self.name, &current.stored, outcome, &note));
         self.record(sequence, outcome, note);
+    }
+
+    /// Somebody else has changed what waits: what is not on its way is looked up anew.
+    fn look_up_anew(&mut self) {
+        self.stale |= self.outbox.take_stale();
+        let is_on_its_way = self.current.as_ref().is_some_and(|current| current.sent.is_some());
+        if self.stale && !is_on_its_way {
+            self.stale = false;
+            self.current = None;
+            self.pause = None;
+            self.feed.rewind();
+        }
     }
 
     fn record(&mut self, sequence: u64, outcome: Outcome, note: Vec<u8>) {
@@ -261,6 +301,13 @@ impl Outlet {
             self.next_dial = if line.was_of_use { Duration::ZERO } else { self.redial.pause() };
             if let Some(current) = self.current.as_mut().filter(|current| current.sent.is_some()) {
                 current.sent = None;
+                current.closes += 1;
+                if current.closes == CLOSES {
+                    let named = log::Named(&current.stored.bytes);
+                    self.outbox.raise(Trouble::Unanswered, || {
+                        format!("no answer to message {}, {CLOSES} times: {named}", current.stored.sequence)
+                    });
+                }
                 log::error!(
                     &self.name,
                     "{}: {why}; message {} is sent again: {}",
@@ -272,6 +319,9 @@ impl Outlet {
             } else {
                 log::info!(&self.name, "{}: {why}", line.peer);
             }
+            self.outbox.connected(None);
+            self.outbox.failed(format!("{}: {why}", line.peer));
+            self.outbox.raise(Trouble::Down, || format!("{}: {why}", line.peer));
             line.wire.close(events);
         }
     }

@@ -1,20 +1,22 @@
 //! What becomes of the items that a peer's decoder finds.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use protogen_core::hl7::Outcome;
 use protogen_core::llp::NoteKind;
 use protogen_core::llp::mllp::{Dropped, Item};
 use protogen_journal::Message;
 
-use super::answer::{Answers, Manner, Request, first_segment};
+use super::answer::{Answers, Due, Manner};
 use super::client::Slots;
 use super::input::Input;
-use super::intake::InFlight;
+use super::intake::{Group, Sender};
 use crate::log;
 use crate::rejects::Rejects;
+
+/// How long the answer "try later" waits, so that a sender that tries again at once does not keep us busy.
+const LATER: Duration = Duration::from_millis(100);
 
 /// Where the items of one peer go.
 pub(super) struct Sink<'a> {
@@ -23,12 +25,11 @@ pub(super) struct Sink<'a> {
     pub(super) slots: &'a mut Slots,
     pub(super) index: usize,
     pub(super) input: &'a mut Input,
-    pub(super) queue: &'a mut VecDeque<(u64, Message)>,
-    pub(super) in_flight: &'a mut VecDeque<InFlight>,
-    pub(super) next_tag: &'a mut u64,
+    pub(super) group: &'a mut Group,
     pub(super) answers: &'a mut Answers,
     pub(super) rejects: &'a Rejects,
     pub(super) time: SystemTime,
+    pub(super) now: Instant,
 }
 
 impl Sink<'_> {
@@ -52,22 +53,35 @@ impl Sink<'_> {
     fn message(&mut self, message: &[u8], offset: u64) {
         let (peer, name) = (self.peer, &self.input.name);
         log::received_or_sent(name, peer, "received", message, self.input.debug.dump);
-        let request = match Request::of(message, self.input.manner, &self.input.socket.mllp) {
-            Ok(request) => request,
+        let (manner, settings) = (self.input.manner, &self.input.socket.mllp);
+        let Due { stored, hears_no } = match self.answers.due(message, manner, settings, self.time) {
+            Ok(due) => due,
             Err(why) => return self.unreadable(message, offset, why),
         };
         if self.input.debug.nack {
             // It stays with its sender: what is rejected is not delivered.
-            let (text, settings) = ("rejected, as debug says", &self.input.socket.mllp);
-            let answer = self.answers.negative(&request, Outcome::Rejected, text, settings, self.time);
-            self.slots.expect(Some(answer));
-            return;
+            return self.refuse(message, Outcome::Rejected, "rejected, as debug says");
+        }
+        if let Some(why) = &self.input.full {
+            if !hears_no {
+                return self.input.again.push_back(message.to_vec());
+            }
+            let text = format!("try later: {why}");
+            let answer =
+                self.answers.negative(message, manner, Outcome::Rejected, &text, settings, self.time);
+            return self.slots.expect_at(answer, self.now + LATER);
         }
         let slot = self.slots.expect(None);
-        let stored = Message { connection: Arc::clone(name), time: self.time, bytes: message.to_vec() };
-        self.queue.push_back((*self.next_tag, stored));
-        *self.next_tag += 1;
-        self.in_flight.push_back(InFlight { client: self.id, slot, input: self.index, request });
+        let answer = if self.input.debug.noack { Vec::new() } else { stored };
+        let message = Message { connection: Arc::clone(name), time: self.time, bytes: message.to_vec() };
+        let sender = Sender { client: self.id, slot, input: self.index, answer, hears_no };
+        self.group.push(message, sender);
+    }
+
+    fn refuse(&mut self, message: &[u8], outcome: Outcome, text: &str) {
+        let (manner, settings) = (self.input.manner, &self.input.socket.mllp);
+        let answer = self.answers.negative(message, manner, outcome, text, settings, self.time);
+        self.slots.expect(Some(answer));
     }
 
     fn unreadable(&mut self, message: &[u8], offset: u64, why: &str) {
@@ -83,18 +97,14 @@ impl Sink<'_> {
     fn dropped(&mut self, dropped: &Dropped<'_>) {
         let Dropped { kind, offset, count, bytes, .. } = *dropped;
         self.framing_error(kind, offset, count, bytes);
-        let settings = &self.input.socket.mllp;
-        let request = match (kind, self.input.manner) {
-            (NoteKind::TooLong, Manner::Hl7) => {
-                Request::Hl7 { header: first_segment(bytes).to_vec(), kept: None }
-            }
-            (NoteKind::TooLong | NoteKind::Utf16, Manner::Mllp) => Request::Mllp,
-            _ => return,
-        };
-        let text = format!("longer than {} bytes, which maxsize allows", settings.max_message);
-        // A message that is too long will be too long again: an error of content.
-        let answer = self.answers.negative(&request, Outcome::Error, &text, settings, self.time);
-        self.slots.expect(Some(answer));
+        if matches!(
+            (kind, self.input.manner),
+            (NoteKind::TooLong, Manner::Hl7) | (NoteKind::TooLong | NoteKind::Utf16, Manner::Mllp)
+        ) {
+            let most = self.input.socket.mllp.max_message;
+            // A message that is too long will be too long again: an error of content.
+            self.refuse(bytes, Outcome::Error, &format!("longer than {most} bytes, which maxsize allows"));
+        }
     }
 
     /// Framing errors are counted, logged, and what was thrown away is kept.

@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use protogen_journal::Journal;
 
 use crate::bell::Bell;
+use crate::board::{Board, Outbox};
 use crate::config::{Connection, FileIn, FileOut};
 
 /// The threads, and the bells that end them.
@@ -22,26 +23,33 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts a thread that takes messages from a directory. `bells` are rung when it has stored some.
+    /// Starts a thread that takes messages from a directory. `outboxes` get them.
     pub(crate) fn read(
         &mut self,
         name: &str,
         settings: FileIn,
         journal: &Journal,
-        bells: Vec<Arc<Bell>>,
+        outboxes: Vec<(Arc<Outbox>, u64)>,
     ) -> io::Result<()> {
         let bell = Arc::new(Bell::default());
-        let worker = reader::Reader::new(name, settings, journal.producer(|| {}), bells, Arc::clone(&bell));
+        let worker = reader::Reader::new(
+            name,
+            settings,
+            journal.producer(|| {}),
+            journal.reader(),
+            outboxes,
+            Arc::clone(&bell),
+        );
         self.start(name, bell, move || worker.run())
     }
 
-    /// Starts a thread that writes messages to a directory. `bell` is rung when there are some.
+    /// Starts a thread that writes messages to a directory. `outbox` says when there are some.
     pub(crate) fn write(
         &mut self,
         connection: &Connection,
         settings: FileOut,
         journal: &Journal,
-        bell: Arc<Bell>,
+        (board, outbox): (Arc<Board>, Arc<Outbox>),
         statedir: &Path,
     ) -> io::Result<()> {
         let name = &connection.name;
@@ -52,11 +60,11 @@ impl Workers {
             settings,
             messages,
             journal.producer(|| {}),
-            Arc::clone(&bell),
+            (board, Arc::clone(&outbox)),
             statedir,
         )?;
-        bell.ring();
-        self.start(name, bell, move || worker.run())
+        outbox.bell.ring();
+        self.start(name, Arc::clone(&outbox.bell), move || worker.run())
     }
 
     fn start(&mut self, name: &str, bell: Arc<Bell>, work: impl FnOnce() + Send + 'static) -> io::Result<()> {

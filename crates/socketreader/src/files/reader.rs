@@ -15,6 +15,7 @@ use protogen_sys::files::{FileOps, RealFiles, read_bounded_plain};
 use super::complete::Watch;
 use crate::backoff::Backoff;
 use crate::bell::Bell;
+use crate::board::Outbox;
 use crate::config::FileIn;
 use crate::log;
 
@@ -27,8 +28,11 @@ pub(super) struct Reader {
     name: Arc<str>,
     settings: FileIn,
     producer: Producer,
-    /// Rung when messages were stored.
-    outputs: Vec<Arc<Bell>>,
+    journal: protogen_journal::Reader,
+    /// Who gets the messages, and the most that may wait there.
+    outboxes: Vec<(Arc<Outbox>, u64)>,
+    /// One of them has enough: the files stay.
+    is_full: bool,
     bell: Arc<Bell>,
     watch: Watch,
     /// Could be neither read nor moved away, or not deleted: named once, and left alone until they are others.
@@ -65,14 +69,17 @@ impl Reader {
         name: &str,
         settings: FileIn,
         producer: Producer,
-        outputs: Vec<Arc<Bell>>,
+        journal: protogen_journal::Reader,
+        outboxes: Vec<(Arc<Outbox>, u64)>,
         bell: Arc<Bell>,
     ) -> Reader {
         Reader {
             name: name.into(),
             settings,
             producer,
-            outputs,
+            journal,
+            outboxes,
+            is_full: false,
             bell,
             watch: Watch::default(),
             stuck: HashMap::new(),
@@ -98,7 +105,26 @@ impl Reader {
         }
     }
 
+    /// Whether an outgoing connection has enough, so that the files stay where they are.
+    fn look(&mut self) -> bool {
+        let full = self.outboxes.iter().find(|(outbox, most)| self.journal.pending(&outbox.name) >= *most);
+        match (full, self.is_full) {
+            (Some((outbox, most)), false) => log::warning!(
+                &self.name,
+                "no file is taken: {most} messages wait for {}, maxpending allows no more",
+                outbox.name
+            ),
+            (None, true) => log::warning!(&self.name, "files are taken again"),
+            _ => {}
+        }
+        self.is_full = full.is_some();
+        self.is_full
+    }
+
     fn scan(&mut self) -> Scan {
+        if self.look() {
+            return Scan::Settling;
+        }
         let (names, mut more) = match self.names() {
             Ok(found) => found,
             Err(error) => return Scan::Failed(format!("{}: {error}", self.settings.dir.display())),
@@ -244,7 +270,7 @@ impl Reader {
             }
         }
         if !files.is_empty() {
-            self.outputs.iter().for_each(|bell| bell.ring());
+            self.outboxes.iter().for_each(|(outbox, _)| outbox.bell.ring());
         }
         failed.map_or(Ok(()), Err)
     }

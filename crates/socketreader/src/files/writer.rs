@@ -6,24 +6,34 @@ use std::io;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::ZonedDateTime;
 use nix::sys::stat::{Mode, umask};
 use protogen_journal::{Completion, Delivery, Outcome, OutputReader, Producer, Refusal, Stored};
 use protogen_sys::durable::{DurableError, MAX_GROUP, Staged, stage_with, sync_directory};
 use protogen_sys::files::RealFiles;
+use protogen_sys::priority::give_way;
 
 use super::names::Names;
 use crate::backoff::Backoff;
 use crate::bell::Bell;
+use crate::board::{Board, Outbox, Trouble};
 use crate::config::FileOut;
+use crate::follow;
 use crate::log;
 
 /// The most bytes of a group; a longer message is a group of its own.
 const GROUP_BYTES: usize = 4 << 20;
 /// The bell is not relied upon alone.
 const LOOK: Duration = Duration::from_secs(30);
+/// While twice as much comes in as is written, writing takes one part of the time in so many: it could not keep up
+/// anyhow, and a sender waits for its answer, while a file can wait.
+const SHARE: u32 = 16;
+/// The longest pause for that.
+const MAX_HOLD: Duration = Duration::from_millis(250);
+/// How much the threads that write files give way to those that answer senders.
+const NICE: u8 = 10;
 /// The pause while the journal takes no records.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -34,6 +44,8 @@ pub(super) struct Writer {
     messages: OutputReader,
     producer: Producer,
     bell: Arc<Bell>,
+    board: Arc<Board>,
+    outbox: Arc<Outbox>,
     names: Names,
     /// Read, and not yet a file that is sure to stay.
     group: Vec<Item>,
@@ -54,7 +66,7 @@ impl Writer {
         settings: FileOut,
         messages: OutputReader,
         producer: Producer,
-        bell: Arc<Bell>,
+        (board, outbox): (Arc<Board>, Arc<Outbox>),
         statedir: &Path,
     ) -> io::Result<Writer> {
         let names = Names::open(settings.naming.clone(), settings.suffix.clone(), name, statedir)?;
@@ -65,7 +77,9 @@ impl Writer {
             mode,
             messages,
             producer,
-            bell,
+            bell: Arc::clone(&outbox.bell),
+            board,
+            outbox,
             names,
             group: Vec::new(),
             unrecorded: Vec::new(),
@@ -74,12 +88,15 @@ impl Writer {
     }
 
     pub(super) fn run(mut self) {
+        if let Err(error) = give_way(NICE) {
+            log::warning!(&self.name, "its thread's priority stays as it is: {error}");
+        }
         loop {
             self.collect();
             let goes_on = match self.turn() {
                 Turn::More => !self.bell.is_stopping(),
                 Turn::Nothing => self.bell.wait(LOOK),
-                Turn::Failed(pause) => self.bell.pause(pause),
+                Turn::Hold(pause) | Turn::Failed(pause) => self.bell.pause(pause),
             };
             if !goes_on {
                 break;
@@ -92,6 +109,16 @@ impl Writer {
         if !self.unrecorded.is_empty() {
             return Turn::Failed(PAUSE);
         }
+        if self.outbox.take_stale() {
+            // What is in place already is recorded when the rest of its group is.
+            self.group.retain(|item| item.placed.is_some());
+            // What was delivered before counts first: the queue of records is written.
+            self.producer.store(&[]);
+            self.messages.rewind();
+        }
+        if self.outbox.is_paused() {
+            return Turn::Nothing;
+        }
         if let Err(error) = self.fill() {
             log::error!(&self.name, "cannot read the journal: {error}");
             return Turn::Failed(self.backoff.pause());
@@ -99,15 +126,23 @@ impl Writer {
         if self.group.is_empty() {
             return Turn::Nothing;
         }
+        let (began, before) = (Instant::now(), self.messages.next_number());
+        let count = self.group.len() as u64;
         if let Err(error) = self.write() {
             // A directory that is gone is the likely cause, and worth saying.
             let gone =
                 if self.settings.dir.is_dir() { "" } else { "; the directory is missing, make it again" };
             log::error!(&self.name, "{error}{gone}; tried again");
+            self.outbox.failed(format!("{error}{gone}"));
+            self.outbox.raise(Trouble::Unwritable, || format!("{error}{gone}"));
             return Turn::Failed(self.backoff.pause());
         }
         self.backoff.reset();
+        self.outbox.clear(Trouble::Unwritable);
         self.record();
+        if self.messages.next_number() - before > 2 * count {
+            return Turn::Hold((began.elapsed() * (SHARE - 1)).min(MAX_HOLD));
+        }
         Turn::More
     }
 
@@ -171,6 +206,7 @@ impl Writer {
             let named = log::Named(&stored.bytes);
             log::info!(&self.name, "message {} written as {}: {named}", stored.sequence, file.display());
             let note = file.into_encoded_bytes();
+            self.board.tell(|| follow::line(&self.name, &stored, Outcome::Delivered, &note));
             let output = Arc::clone(&self.name);
             let delivery = Delivery { sequence: stored.sequence, output, outcome: Outcome::Delivered, note };
             self.unrecorded.extend(self.producer.record(delivery).err());
@@ -201,6 +237,8 @@ impl Writer {
 
 enum Turn {
     More,
+    /// Much more has come in than was written: the rest waits so long.
+    Hold(Duration),
     Nothing,
     Failed(Duration),
 }

@@ -1,15 +1,16 @@
 //! Deadlines, one a token.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use mio::Token;
+use rustc_hash::FxHashMap;
 
 /// Both maps hold the same timers: one finds the next, the other the one of a token.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     by_time: BTreeSet<(Instant, Token)>,
-    by_token: HashMap<Token, Instant>,
+    by_token: FxHashMap<Token, Instant>,
 }
 
 impl Timers {
@@ -43,6 +44,7 @@ impl Timers {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::time::Duration;
 
     use proptest::prelude::*;

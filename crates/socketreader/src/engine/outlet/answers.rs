@@ -1,7 +1,8 @@
 //! What a receiver answers, and what follows from it.
 
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 use protogen_core::hl7::{AckCode, Message};
 use protogen_core::llp::mllp::Item;
@@ -9,13 +10,17 @@ use protogen_journal::Outcome;
 use protogen_sys::event_loop::{Drained, EventLoop, drain};
 
 use super::super::answer::first_segment;
-use super::super::judge::{Expected, Refusal, Verdict};
+use super::super::judge::{Expected, Verdict};
 use super::super::token::Owner;
-use super::{BREAKER, Current, Line, Outlet, RETRIES};
+use super::{Current, Line, Outlet};
+use crate::board::{Board, Outbox, Pause, Trouble};
+use crate::config::{OnRefusal, Refusal};
 use crate::log;
 
 /// How much is read from a receiver in one turn, in bytes.
 const TURN: usize = 256 << 10;
+/// So many answers to other messages in a row are told to somebody.
+const MISMATCHES: u32 = 3;
 
 enum Answer {
     Frame(Vec<u8>),
@@ -80,6 +85,12 @@ impl Outlet {
             Verdict::Late(code) => self.late(code),
             Verdict::Foreign(why) => {
                 log::error!(&self.name, "{why}: not credited, the right answer is awaited");
+                self.outbox.failed(why.clone());
+                self.mismatches += 1;
+                if self.mismatches == MISMATCHES {
+                    self.outbox
+                        .raise(Trouble::Mismatched, || format!("{MISMATCHES} answers in a row: {why}"));
+                }
             }
         }
     }
@@ -119,23 +130,45 @@ impl Outlet {
         let named = log::Named(&current.stored.bytes);
         log::error!(&self.name, "message {sequence} was answered {refusal}, attempt {tries}: {named}");
         log::prod!(&self.name, "answered {refusal}: {}", current.stored.bytes.escape_ascii());
-        use AckCode::{AE, CR};
-        // AE and CR judge the content: the same message will not fare better.
-        let final_answer = matches!(refusal, Refusal::Code(AE | CR)) || tries >= RETRIES;
-        if self.dead_in_a_row >= BREAKER {
-            self.pause = Some(now + self.retry.pause());
-        } else if final_answer {
-            self.dead_in_a_row += 1;
-            if self.dead_in_a_row == BREAKER {
+        self.outbox.failed(format!("message {sequence} was answered {refusal}: {named}"));
+        let policy = &self.socket.policy;
+        let action = policy.on(refusal);
+        let is_held = policy.breaker > 0 && self.dead_in_a_row >= policy.breaker;
+        if action == OnRefusal::Dead && !is_held && tries >= policy.attempts(refusal) {
+            self.dead_in_a_row = self.dead_in_a_row.saturating_add(1);
+            let breaker = policy.breaker;
+            if self.dead_in_a_row == breaker {
                 log::error!(
                     &self.name,
-                    "{BREAKER} dead letters in a row: the queue is held, and tried with growing pauses"
+                    "{breaker} dead letters in a row: the queue is held, and tried with growing pauses"
                 );
+                self.outbox.raise(Trouble::Held, || {
+                    format!("{breaker} dead letters in a row, the last answered {refusal}")
+                });
             }
-            self.settle(Outcome::Dead, note);
-        } else {
-            self.record(sequence, Outcome::Tries(tries), note);
-            self.pause = Some(now + self.retry.pause());
+            return self.settle(Outcome::Dead, note);
         }
+        if action == OnRefusal::Stop {
+            let by = format!("message {sequence} was answered {refusal}");
+            log::error!(&self.name, "stopped, {by}: mend it, then socketreader --resume {}", self.name);
+            stop(&self.board, &self.outbox, by);
+        }
+        self.record(sequence, Outcome::Tries(tries), note);
+        self.pause = Some(now + self.retry.pause());
+    }
+}
+
+/// Pauses the connection. The loop does not wait for the file that makes it survive a restart.
+fn stop(board: &Arc<Board>, outbox: &Arc<Outbox>, by: String) {
+    let pause = Pause { since: SystemTime::now(), by };
+    outbox.set_pause(Some(pause.clone()));
+    let (board, outbox) = (Arc::clone(board), Arc::clone(outbox));
+    let keep = move || {
+        if let Err(error) = board.set_pause(&outbox, Some(pause)) {
+            log::error!(&outbox.name, "the stop will not survive a restart: {error}");
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("pause".to_owned()).spawn(keep) {
+        log::error!(log::GENERAL, "the stop will not survive a restart: {error}");
     }
 }

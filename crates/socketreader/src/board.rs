@@ -1,0 +1,315 @@
+//! What the outgoing connections are doing, for everybody who looks: operators, alerts, and those that obey a pause.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use protogen_sys::durable;
+use protogen_sys::event_loop::Waker;
+use protogen_sys::files::RealFiles;
+use serde_json::{Value, json};
+
+use crate::bell::Bell;
+use crate::config::Config;
+
+/// The file of the pauses, in the state directory.
+const PAUSES: &str = "pauses";
+/// The most bytes of that file.
+const MAX_PAUSES: usize = 4 << 20;
+/// The most lines that wait for somebody who follows; further ones are counted and left out.
+const MAX_BEHIND: usize = 1024;
+/// The most who follow at a time.
+const MAX_FOLLOWERS: usize = 16;
+
+/// What keeps a connection from delivering, or is wrong with its receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Trouble {
+    /// There is no receiver.
+    Down,
+    /// Too many dead letters in a row: one message is tried until it is taken.
+    Held,
+    /// The receiver has closed twice without an answer to the same message.
+    Unanswered,
+    /// Answers have named other messages than the one that was sent, three times.
+    Mismatched,
+    /// Files cannot be written.
+    Unwritable,
+}
+
+impl Trouble {
+    /// Its name in output for programs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Trouble::Down => "down",
+            Trouble::Held => "held",
+            Trouble::Unanswered => "unanswered",
+            Trouble::Mismatched => "mismatched",
+            Trouble::Unwritable => "unwritable",
+        }
+    }
+}
+
+/// A pause: by an operator, or because of an answer for which the site chose `stop`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pause {
+    pub(crate) since: SystemTime,
+    /// Who asked for it, or what stopped it.
+    pub(crate) by: String,
+}
+
+/// An outgoing connection, as others see it.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    pub(crate) name: Arc<str>,
+    /// Rung when a message was stored, or something here has changed.
+    pub(crate) bell: Arc<Bell>,
+    paused: AtomicBool,
+    /// What waits was changed by somebody else: it is to be looked up anew.
+    stale: AtomicBool,
+    about: Mutex<About>,
+    waker: Mutex<Option<Arc<Waker>>>,
+}
+
+#[derive(Debug, Default)]
+struct About {
+    pause: Option<Pause>,
+    troubles: BTreeMap<Trouble, (SystemTime, String)>,
+    error: Option<(SystemTime, String)>,
+    peer: Option<String>,
+}
+
+/// What is known of an outgoing connection at a moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Look {
+    pub(crate) pause: Option<Pause>,
+    pub(crate) troubles: BTreeMap<Trouble, (SystemTime, String)>,
+    pub(crate) error: Option<(SystemTime, String)>,
+    /// Who is connected.
+    pub(crate) peer: Option<String>,
+}
+
+impl Outbox {
+    fn new(name: &str) -> Outbox {
+        Outbox {
+            name: name.into(),
+            bell: Arc::default(),
+            paused: AtomicBool::new(false),
+            stale: AtomicBool::new(false),
+            about: Mutex::default(),
+            waker: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, About> {
+        self.about.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The loop that serves it, to be woken by changes.
+    pub(crate) fn served_by(&self, waker: Arc<Waker>) {
+        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker);
+    }
+
+    /// Whether nothing more is to be sent.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
+    }
+
+    /// Whether what waits is to be looked up anew; says so once.
+    pub(crate) fn take_stale(&self) -> bool {
+        self.stale.load(Ordering::Acquire) && self.stale.swap(false, Ordering::AcqRel)
+    }
+
+    /// What waits was changed by somebody else.
+    pub(crate) fn changed(&self) {
+        self.stale.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        self.bell.ring();
+        if let Some(waker) = &*self.waker.lock().unwrap_or_else(PoisonError::into_inner) {
+            // Fails only when the loop is gone.
+            let _ = waker.wake();
+        }
+    }
+
+    /// Something is wrong from now on, if it was not already.
+    pub(crate) fn raise(&self, trouble: Trouble, text: impl FnOnce() -> String) {
+        self.lock().troubles.entry(trouble).or_insert_with(|| (SystemTime::now(), text()));
+    }
+
+    /// It is no longer wrong.
+    pub(crate) fn clear(&self, trouble: Trouble) {
+        self.lock().troubles.remove(&trouble);
+    }
+
+    /// What went wrong last.
+    pub(crate) fn failed(&self, text: String) {
+        self.lock().error = Some((SystemTime::now(), text));
+    }
+
+    /// Who is connected now.
+    pub(crate) fn connected(&self, peer: Option<String>) {
+        self.lock().peer = peer;
+    }
+
+    /// What is known of it now.
+    pub(crate) fn look(&self) -> Look {
+        let About { pause, troubles, error, peer } = &*self.lock();
+        Look { pause: pause.clone(), troubles: troubles.clone(), error: error.clone(), peer: peer.clone() }
+    }
+
+    /// Without the file: [`Board::set_pause`] is what survives a restart.
+    pub(crate) fn set_pause(&self, pause: Option<Pause>) {
+        self.paused.store(pause.is_some(), Ordering::Release);
+        self.lock().pause = pause;
+        self.wake();
+    }
+}
+
+/// All outgoing connections, and who follows what they deliver.
+#[derive(Debug)]
+pub(crate) struct Board {
+    outboxes: Vec<Arc<Outbox>>,
+    /// Held while the file of the pauses is written.
+    file: Mutex<PathBuf>,
+    followers: Mutex<Vec<Follower>>,
+    is_followed: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Follower {
+    lines: SyncSender<Value>,
+    left_out: u64,
+}
+
+impl Board {
+    /// The board of the outgoing connections in use, with the pauses of earlier runs.
+    ///
+    /// # Errors
+    /// The file of the pauses cannot be read.
+    pub(crate) fn open(config: &Config) -> io::Result<Board> {
+        let outputs = config.connections.iter().filter(|connection| !connection.kind.is_input());
+        let file = config.general.statedir.path.join(PAUSES);
+        let pauses = pauses(&file)?;
+        let outboxes = outputs.map(|connection| {
+            let outbox = Outbox::new(&connection.name);
+            outbox.set_pause(pauses.get(&connection.name).cloned());
+            Arc::new(outbox)
+        });
+        Ok(Board {
+            outboxes: outboxes.collect(),
+            file: Mutex::new(file),
+            followers: Mutex::default(),
+            is_followed: AtomicBool::new(false),
+        })
+    }
+
+    /// In the order of the configuration.
+    pub(crate) fn outboxes(&self) -> &[Arc<Outbox>] {
+        &self.outboxes
+    }
+
+    /// The one of this name.
+    pub(crate) fn outbox(&self, name: &str) -> Option<&Arc<Outbox>> {
+        self.outboxes.iter().find(|outbox| &*outbox.name == name)
+    }
+
+    /// Pauses a connection, or resumes it; the change survives a restart.
+    ///
+    /// # Errors
+    /// What the system says about the file; the change holds until the end of this run then.
+    pub(crate) fn set_pause(&self, outbox: &Outbox, pause: Option<Pause>) -> io::Result<()> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        outbox.set_pause(pause);
+        let pauses = self.outboxes.iter().filter_map(|outbox| {
+            let Pause { since, by } = outbox.lock().pause.clone()?;
+            let since = Timestamp::try_from(since).unwrap_or_default().to_string();
+            Some((outbox.name.to_string(), json!({ "since": since, "by": by })))
+        });
+        save(&file, &pauses.collect::<serde_json::Map<_, _>>().into())
+    }
+
+    /// Follows what is delivered from now on; `None` when too many do.
+    pub(crate) fn follow(&self) -> Option<Receiver<Value>> {
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        if followers.len() >= MAX_FOLLOWERS {
+            return None;
+        }
+        let (lines, receiver) = sync_channel(MAX_BEHIND);
+        followers.push(Follower { lines, left_out: 0 });
+        self.is_followed.store(true, Ordering::Release);
+        Some(receiver)
+    }
+
+    /// Tells those who follow; the line is made only if there are any. It never waits for them.
+    pub(crate) fn tell(&self, line: impl FnOnce() -> Value) {
+        if !self.is_followed.load(Ordering::Acquire) {
+            return;
+        }
+        let line = line();
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        followers.retain_mut(|follower| {
+            let mut line = line.clone();
+            if follower.left_out > 0 {
+                line["leftout"] = follower.left_out.into();
+            }
+            match follower.lines.try_send(line) {
+                Ok(()) => follower.left_out = 0,
+                Err(TrySendError::Full(_)) => follower.left_out += 1,
+                Err(TrySendError::Disconnected(_)) => return false,
+            }
+            true
+        });
+        self.is_followed.store(!followers.is_empty(), Ordering::Release);
+    }
+}
+
+/// Writes the pauses while the daemon is down.
+///
+/// # Errors
+/// What the system says about the file.
+pub(crate) fn change_pauses(
+    statedir: &Path,
+    change: impl FnOnce(&mut BTreeMap<String, Pause>),
+) -> io::Result<()> {
+    let file = statedir.join(PAUSES);
+    let mut pauses = pauses(&file)?;
+    change(&mut pauses);
+    let all = pauses.into_iter().map(|(name, Pause { since, by })| {
+        let since = Timestamp::try_from(since).unwrap_or_default().to_string();
+        (name, json!({ "since": since, "by": by }))
+    });
+    save(&file, &all.collect::<serde_json::Map<_, _>>().into())
+}
+
+fn save(file: &Path, pauses: &Value) -> io::Result<()> {
+    durable::write(&RealFiles, file, format!("{pauses:#}\n").as_bytes()).map_err(io::Error::other)
+}
+
+/// The pauses that a file holds, by connection.
+pub(crate) fn pauses_in(statedir: &Path) -> io::Result<BTreeMap<String, Pause>> {
+    pauses(&statedir.join(PAUSES))
+}
+
+fn pauses(file: &Path) -> io::Result<BTreeMap<String, Pause>> {
+    let broken = |why: String| io::Error::other(format!("{}: {why}; remove it", file.display()));
+    let bytes = match protogen_sys::files::read_bounded(file, MAX_PAUSES) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        bytes => bytes?,
+    };
+    let all: Value = serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
+    let Value::Object(all) = all else { return Err(broken("holds no pauses".to_owned())) };
+    let pauses = all.into_iter().map(|(name, pause)| {
+        let since: Timestamp = pause["since"].as_str().unwrap_or_default().parse().unwrap_or_default();
+        let since = UNIX_EPOCH + Duration::from_millis(since.as_millisecond().try_into().unwrap_or(0));
+        let by = pause["by"].as_str().unwrap_or_default().to_owned();
+        (name, Pause { since, by })
+    });
+    Ok(pauses.collect())
+}
