@@ -111,6 +111,50 @@ fn the_waiting_list_is_told_once() {
         site.ask(arguments).run();
     }
     assert_eq!(site.messages().lines().count(), 1);
+    // The sender repeats the admission, and once more at the same time: still once.
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            let ask = site.ask("-e 1 -c -r 12345 -l 601-1 -H 182");
+            scope.spawn(move || {
+                ask.run().code(3).stderr_is("");
+            });
+        }
+    });
+    assert_eq!(site.messages().lines().count(), 1);
+    // For another bed it is another message.
+    site.ask("-e 1 -c -r 12345 -l 601-2").run().code(3);
+    assert_eq!(site.messages().lines().count(), 2);
+    assert_eq!(site.dir.list("home/var/spool"), [".idb_direct.shown"]);
+}
+
+/// Three gateways' processes at once, the first to tell.
+#[test]
+fn the_waiting_list_is_told_once_though_three_ask_at_once() {
+    for _ in 0..5 {
+        let site = Site::new();
+        site.admit("777", "601-1");
+        site.admit("12345", "");
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                let ask = site.ask("-e 1 -c -r 12345 -l 601-1");
+                scope.spawn(move || {
+                    ask.run().code(3).stderr_is("");
+                });
+            }
+        });
+        assert_eq!(site.messages().lines().count(), 1);
+    }
+}
+
+/// The database knows the patient before the patient manager does: told, for the next transaction may come too early.
+#[test]
+fn a_patient_whom_the_patient_manager_does_not_know_is_told() {
+    let site = Site::new();
+    site.admit("12345", "601-1");
+    let rsh = site.rsh("rsh", "case $2 in 'ptMgrSup -c') ;; *) exec $sim \"$@\" ;; esac");
+    let ask = site.ask("-e 1 -c -r 12345 -l 601-1").env("PG_RSH", rsh).env("PG_IDB_WAIT", "0.2");
+    ask.run().code(7).stderr_is("idb_direct: the patient is not in the census after 0.2 s\n");
+    assert!(site.mail.next_mail().data.contains("not in the census after 0.2 s"));
 }
 
 #[test]
@@ -138,7 +182,9 @@ fn two_at_once_insert_once() {
         std::thread::scope(|scope| {
             for weight in [70, 71, 72] {
                 let ask = site.ask(&format!("-e 8 -c -r {recno} -l {bed} -W {weight}")).env("PG_RSH", &rsh);
-                scope.spawn(move || drop(ask.run().code(2).stderr_is("")));
+                scope.spawn(move || {
+                    ask.run().code(2).stderr_is("");
+                });
             }
         });
         assert_eq!(site.dir.text("inserts").lines().count(), round + 1);
@@ -158,7 +204,9 @@ fn two_hosts_at_once_insert_once() {
         std::thread::scope(|scope| {
             for host in [&site, &other] {
                 let ask = host.ask(&ask).env("CAREVUE_SIM_STATE", &site.state);
-                scope.spawn(move || drop(ask.run().code(2).stderr_is("")));
+                scope.spawn(move || {
+                    ask.run().code(2).stderr_is("");
+                });
             }
         });
         assert_eq!(site.observations().matches(&format!("{recno}\t\t70")).count(), 1);

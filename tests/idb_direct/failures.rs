@@ -41,7 +41,7 @@ fn a_host_that_hangs_is_given_up() {
     let started = site.dir.join("pid");
     let rsh = site.rsh("rsh", &format!("echo $$ >'{}'\nexec sleep 1000", started.display()));
     let output = site.ask(ASK).env("PG_RSH", rsh).env("PG_IDB_TIMEOUT", "0.3").run();
-    output.code(192).stderr_contains("idb: no end after 0.3 s");
+    output.code(192).stderr_contains("idb: no end in time (PG_IDB_TIMEOUT is 0.3 s)");
     // Nothing is left behind.
     let pid = site.dir.text("pid");
     assert!(!std::path::Path::new("/proc").join(pid.trim()).exists());

@@ -1,20 +1,17 @@
 //! `-c`: waiting for the patient, the system message, and writing the admit observations.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use protogen_sys::lock::{Lock, LockError};
 use protogen_sys::site::Site;
 
 use crate::args::{Observation, Pair, Request, shown};
 use crate::census::{self, Answer, Select, literal};
 use crate::remote::Remote;
 use crate::settings::Settings;
-use crate::{Failure, bits, report, say};
+use crate::{Failure, bits, report, say, told};
 
 /// Serialises the insertion of entities on this host.
 const LOCK: &str = ".idb_direct.lock";
-/// Between two tries for it.
-const PAUSE: Duration = Duration::from_millis(20);
 /// Whether a patient has admit observations.
 const ENTITY: Select = Select { attributes: &["medRecNum"], class: "AdmitObservation", key: "medRecNum" };
 
@@ -34,25 +31,22 @@ pub(crate) fn run(
     if request.event == 1 && managed {
         tell_waiting_list(remote, pair, &answer, request, site);
     }
-    if !answer.found.known {
-        if request.event == 1 {
-            let text = format!("the patient is not in the census after {} s", settings.wait.as_secs_f64());
-            say(&text);
-            report::mail(site, &text, &request.place());
-        }
-        return Ok(status);
-    }
-    if request.observations.is_empty() {
-        return Ok(status);
-    }
-    if request.event != 1 {
+    let is_written = answer.found.known && !request.observations.is_empty();
+    if is_written && request.event != 1 {
         managed = appears(remote, pair, settings)?;
     }
-    if !managed {
-        return Err(Failure::Later(format!(
-            "ptMgrSup does not know the patient after {} s; nothing was written",
-            settings.wait.as_secs_f64()
-        )));
+    let waited = settings.wait.as_secs_f64();
+    if is_written && !managed {
+        let text = format!("ptMgrSup does not know the patient after {waited} s; nothing was written");
+        return Err(Failure::Later(text));
+    }
+    if request.event == 1 && !managed {
+        let text = format!("the patient is not in the census after {waited} s");
+        say(&text);
+        report::mail(site, &text, &request.place());
+    }
+    if !is_written {
+        return Ok(status);
     }
     write(remote, pair, &request.observations, site)?;
     Ok(status)
@@ -81,11 +75,11 @@ fn tell_waiting_list(remote: &Remote, pair: &Pair, answer: &Answer, request: &Re
     }
     let text =
         [b"HL7: patient ", &pair.recno[..], b" is on the waiting list: bed ", &pair.bed, b" is occupied"];
-    if let Err(failure) = remote.show(&text.concat()) {
-        let text = format!(
-            "a patient is on the waiting list for {}; CareVue was not told: {failure}",
-            shown(&pair.bed)
-        );
+    let text = text.concat();
+    if let Err(failure) = told::once(site, "shown", &text, remote.left(), || remote.show(&text)) {
+        say(&format!("warning: the system message was not shown: {failure}"));
+        let bed = shown(&pair.bed);
+        let text = format!("a patient is on the waiting list for {bed}; CareVue was not told: {failure}");
         report::mail(site, &text, &request.place());
     }
 }
@@ -93,7 +87,9 @@ fn tell_waiting_list(remote: &Remote, pair: &Pair, answer: &Answer, request: &Re
 /// Writes the observations, after inserting the entities if they are missing, and reads them back.
 fn write(remote: &Remote, pair: &Pair, observations: &[Observation], site: &Site) -> Result<(), Failure> {
     {
-        let _lock = lock(site, remote)?;
+        // Where there is no lock to be had, CareVue alone keeps the entities from being inserted twice.
+        let lock = told::lock(site, LOCK, remote.left());
+        let _lock = lock.map_err(|error| Failure::Later(error.to_string()))?;
         if !has_entities(remote, pair)? {
             let inserted = remote.run(&[b"new_wt_ht_bsa", &pair.recno], b"");
             // Another host may have been faster; what counts is that they are there.
@@ -134,20 +130,4 @@ fn is_same(written: &[u8], value: &str) -> bool {
 fn has_entities(remote: &Remote, pair: &Pair) -> Result<bool, Failure> {
     let rows = census::select(remote, b"", &[(ENTITY, &pair.recno)])?;
     Ok(rows.first().is_some_and(|rows| !rows.is_empty()))
-}
-
-/// The lock, or none where it cannot be made: then CareVue alone keeps the entities from being inserted twice.
-fn lock(site: &Site, remote: &Remote) -> Result<Option<Lock>, Failure> {
-    let path = site.spool(LOCK);
-    loop {
-        match Lock::take(&path) {
-            Ok(lock) => return Ok(Some(lock)),
-            Err(LockError::Held { .. }) if !remote.left().is_zero() => std::thread::sleep(PAUSE),
-            Err(error @ LockError::Held { .. }) => return Err(Failure::Later(error.to_string())),
-            Err(error) => {
-                say(&format!("warning: {error}"));
-                return Ok(None);
-            }
-        }
-    }
 }

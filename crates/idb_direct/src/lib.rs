@@ -2,7 +2,8 @@
 //! admit observations, written to it. See idb_direct(8).
 //!
 //! The answer is the exit status: [`bits`]. [`args`] takes the command line, [`value`] what may not pass, [`remote`] runs
-//! CareVue's commands, [`census`] asks, [`commit`] writes, [`report`] tells the administrator.
+//! CareVue's commands, [`census`] asks, [`commit`] writes, [`report`] tells the administrator, [`told`] keeps from telling
+//! twice.
 
 mod args;
 mod bits;
@@ -11,6 +12,7 @@ mod commit;
 mod remote;
 mod report;
 mod settings;
+mod told;
 pub mod value;
 
 use std::fmt;
@@ -75,19 +77,21 @@ pub fn main() -> ExitCode {
     let site = Site::from_environment();
     let request = match Request::new(&matches) {
         Ok(request) => request,
-        Err(failure) => {
-            say(&failure.to_string());
-            return failure.status().into();
-        }
+        Err(failure) => return fail(&failure, &site, "the command line"),
     };
     match run(&request, &site) {
         Ok(status) => status.into(),
-        Err(failure) => {
-            say(&failure.to_string());
-            report::mail(&site, &failure.to_string(), &request.place());
-            failure.status().into()
-        }
+        Err(failure) => fail(&failure, &site, &request.place()),
     }
+}
+
+/// Tells the reason. Who makes a mistake in typing sees it; all else is the administrator's, too.
+fn fail(failure: &Failure, site: &Site, place: &str) -> ExitCode {
+    say(&failure.to_string());
+    if !matches!(failure, Failure::Usage(_)) {
+        report::mail(site, &failure.to_string(), place);
+    }
+    failure.status().into()
 }
 
 /// Asks, and with `-c` waits and writes.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use protogen_sys::child::{self, Finished, Limits};
 use protogen_sys::site::Site;
 
+use crate::Failure;
 use crate::settings::Settings;
 use crate::value::shell_word;
-use crate::{Failure, say};
 
 /// The most that a command may print, in bytes: the census of 10,000 patients fits.
 const MAX_OUTPUT: usize = 1 << 20;
@@ -65,13 +65,14 @@ impl Remote {
             let hint = if error.kind() == io::ErrorKind::NotFound { "; set PG_RSH" } else { "" };
             self.later(&name, &format!("cannot run {program:?}: {error}{hint}"))
         })?;
-        self.outcome(&name, time, finished)
+        self.outcome(&name, finished)
     }
 
-    fn outcome(&self, name: &str, time: Duration, finished: Finished) -> Result<Vec<u8>, Failure> {
+    fn outcome(&self, name: &str, finished: Finished) -> Result<Vec<u8>, Failure> {
         let Finished { status, stdout, stderr, timed_out } = finished;
         if timed_out {
-            return Err(self.later(name, &format!("no end after {:.1} s", time.as_secs_f64())));
+            let limit = self.settings.timeout.as_secs_f64();
+            return Err(self.later(name, &format!("no end in time (PG_IDB_TIMEOUT is {limit} s)")));
         }
         if !status.success() {
             let complaint = complaint(&stderr);
@@ -87,11 +88,9 @@ impl Remote {
         Failure::Later(format!("{}: {name}: {why}", self.account))
     }
 
-    /// Shows a system message on CareVue's screens. That it could not be shown changes nothing else.
+    /// Shows a system message on CareVue's screens.
     pub(crate) fn show(&self, text: &[u8]) -> Result<(), Failure> {
-        self.run(&[b"sysMsg", text], b"").map(drop).inspect_err(|failure| {
-            say(&format!("warning: the system message was not shown: {failure}"));
-        })
+        self.run(&[b"sysMsg", text], b"").map(drop)
     }
 }
 
