@@ -97,6 +97,12 @@ fn llpdrv_profile() {
 }
 
 #[test]
+fn idb_direct() {
+    let page = std::fs::read_to_string(top().join("man/man8/idb_direct.8")).unwrap();
+    agree(&protogen_idb_direct::command(), &page);
+}
+
+#[test]
 fn carevue_sim() {
     let page = std::fs::read_to_string(top().join("man/man1/carevue-sim.1")).unwrap();
     agree(&protogen_carevue_sim::command(), &page);

@@ -100,15 +100,15 @@ fn the_waiting_list_is_told_once() {
     assert_eq!(site.observations(), "12345\t182\t75\t2.7\n");
     // An update, a question, one who has a bed, one who wants none: no message.
     site.admit("888", "601-2");
-    for arguments in [
-        "-e 8 -c -r 12345 -l 601-1",
-        "-e 1 -r 12345 -l 601-1",
-        "-e 1 -c -r 888 -l 601-1",
-        "-e 1 -c -r 888 -l 601-2",
-        "-e 1 -c -r 12345 -l ''",
-        "-e 1 -c -r 12345 -l 602-1",
+    for (arguments, status) in [
+        ("-e 8 -c -r 12345 -l 601-1", 3),
+        ("-e 1 -r 12345 -l 601-1", 3),
+        ("-e 1 -c -r 888 -l 601-1", 3),
+        ("-e 1 -c -r 888 -l 601-2", 7),
+        ("-e 1 -c -r 12345 -l ''", 2),
+        ("-e 1 -c -r 12345 -l 602-1", 2),
     ] {
-        site.ask(arguments).run();
+        site.ask(arguments).run().code(status);
     }
     assert_eq!(site.messages().lines().count(), 1);
     // The sender repeats the admission, and once more at the same time: still once.
