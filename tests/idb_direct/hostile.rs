@@ -57,19 +57,19 @@ fn carried() -> Vec<Vec<u8>> {
     .collect()
 }
 
-fn os(bytes: &[u8]) -> OsString {
+pub(super) fn os(bytes: &[u8]) -> OsString {
     OsString::from_vec(bytes.to_vec())
 }
 
 impl Site {
     /// With this record number and bed, in a directory of its own where a command would leave its trace.
-    fn ask_with(&self, options: &str, recno: &[u8], bed: &[u8]) -> TestCommand {
+    pub(super) fn ask_with(&self, options: &str, recno: &[u8], bed: &[u8]) -> TestCommand {
         let work = self.dir.make("work");
         self.ask(options).arg("-r").arg(os(recno)).arg("-l").arg(os(bed)).in_dir(work)
     }
 
     #[track_caller]
-    fn nothing_ran(&self) {
+    pub(super) fn nothing_ran(&self) {
         assert_eq!(self.dir.list("work"), [""; 0]);
         assert!(!self.dir.list(".").contains(&"run".to_owned()));
     }

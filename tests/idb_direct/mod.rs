@@ -3,6 +3,7 @@
 mod commit;
 mod failures;
 mod hostile;
+mod random;
 mod ssh;
 mod status;
 
