@@ -33,14 +33,24 @@ fn without_c_nothing_is_written() {
 #[test]
 fn a_late_patient_is_waited_for() {
     let site = Site::new();
-    let (_daemon, _) = late(&site, 5);
+    let _daemon = late(&site, 5);
     site.ask("-e 1 -r 12345 -l 601-1").run().code(0);
     site.ask("-e 1 -c -r 12345 -l 601-1 -H 182").run().code(7).stderr_is("");
     assert_eq!(site.observations(), "12345\t182\t\t\n");
 }
 
+/// The wait is not taken from the time that CareVue's answers have.
+#[test]
+fn a_patient_may_come_later_than_an_answer() {
+    let site = Site::new();
+    let _daemon = late(&site, 4);
+    let ask = site.ask("-e 1 -c -r 12345 -l 601-1 -H 182").env("PG_IDB_POLL", "1.1");
+    ask.env("PG_IDB_TIMEOUT", "2").run().code(7).stderr_is("");
+    assert_eq!(site.observations(), "12345\t182\t\t\n");
+}
+
 /// Admits 12345 into 601-1 by a message, to appear at that look at the census.
-fn late(site: &Site, looks: u32) -> (protogen_testkit::Daemon, ()) {
+fn late(site: &Site, looks: u32) -> protogen_testkit::Daemon {
     let serve = site.sim("serve --port 0 --host 127.0.0.1");
     let daemon = protogen_testkit::Daemon::start(&serve);
     let place = daemon.states().iter().find_map(|line| line.strip_prefix("STATUS=listening on ")).unwrap();
@@ -49,7 +59,7 @@ fn late(site: &Site, looks: u32) -> (protogen_testkit::Daemon, ()) {
     let send =
         crate::support::hl7().args(["send", "--illp", "127.0.0.1", &port]).arg(data("idb_direct/a01.hl7"));
     send.run().success();
-    (daemon, ())
+    daemon
 }
 
 #[test]

@@ -96,3 +96,22 @@ fn the_account_is_told_to_the_remote_shell() {
     ask().env("CAREVUE", "hl7@10.0.0.1").run().code(0);
     assert_eq!(site.dir.text("told"), "-n|cv@carevue|idb\n-n|hl7@10.0.0.1|idb\n");
 }
+
+/// Between two questions of one script the patient may go to the bed, or leave it: either way it was so.
+#[test]
+fn a_patient_who_moves_meanwhile_is_in_the_bed() {
+    let site = Site::new();
+    let ask = |by_bed: &str, by_recno: &str| {
+        let rsh = site.rsh(
+            "rsh",
+            &format!(
+                "printf 'name\\tcareUnit\\n601-1\\t1\\nbed\\tmedRecNum\\n{by_bed}medRecNum\\tbed\\n{by_recno}objectId\\tname\\n'"
+            ),
+        );
+        site.ask("-e 1 -r 12345 -l 601-1").env("PG_RSH", rsh).run().status.code().unwrap()
+    };
+    assert_eq!(ask("601-1\\t12345\\n", ""), 7);
+    assert_eq!(ask("", "12345\\t601-1\\n"), 7);
+    assert_eq!(ask("601-1\\t1234\\n", "12345\\t601\\n"), 3);
+    assert_eq!(ask("", ""), 0);
+}

@@ -28,7 +28,7 @@ pub(crate) fn run(
     let mut managed = request.event == 1 && appears(remote, pair, settings)?;
     let answer = census::ask_one(remote, pair)?;
     let status = bits::status(&[answer.found]);
-    if request.event == 1 && managed {
+    if managed {
         tell_waiting_list(remote, pair, &answer, request, site);
     }
     let is_written = answer.found.known && !request.observations.is_empty();
@@ -60,10 +60,10 @@ fn appears(remote: &Remote, pair: &Pair, settings: &Settings) -> Result<bool, Fa
             return Ok(true);
         }
         let left = end.saturating_duration_since(Instant::now());
-        if left < settings.poll {
+        if left.is_zero() {
             return Ok(false);
         }
-        std::thread::sleep(settings.poll);
+        std::thread::sleep(settings.poll.min(left));
     }
 }
 
