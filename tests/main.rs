@@ -5,6 +5,7 @@ mod carevue_sim;
 mod codes;
 mod hl7;
 mod idb_direct;
+mod install;
 mod llpdrv;
 mod pages;
 mod readme;

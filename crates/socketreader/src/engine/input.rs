@@ -68,7 +68,7 @@ impl Input {
         });
         match (&self.full, &full) {
             (None, Some(why)) => {
-                log::warning!(&self.name, "nothing is taken: {why}, maxpending allows no more")
+                log::warning!(&self.name, "nothing is taken: {why}, maxpending allows no more");
             }
             (Some(_), None) => log::warning!(&self.name, "messages are taken again"),
             _ => {}

@@ -205,7 +205,9 @@ impl Writer {
             let file = placed.unwrap_or_default();
             let named = log::Named(&stored.bytes);
             log::info!(&self.name, "message {} written as {}: {named}", stored.sequence, file.display());
-            let note = file.into_encoded_bytes();
+            // With its place, so that it is found again: hl7 trace looks there.
+            let path = self.settings.dir.join(file);
+            let note = std::path::absolute(&path).unwrap_or(path).into_os_string().into_encoded_bytes();
             self.board.tell(|| follow::line(&self.name, &stored, Outcome::Delivered, &note));
             let output = Arc::clone(&self.name);
             let delivery = Delivery { sequence: stored.sequence, output, outcome: Outcome::Delivered, note };
