@@ -154,7 +154,7 @@ fn a_patient_of_such_a_record_number_is_served() {
 /// A NUL ends an argument before the program sees it; the system refuses to start one with it.
 #[test]
 fn nul_does_not_reach_a_command_line() {
-    let error = std::process::Command::new(env!("CARGO_BIN_EXE_idb_direct")).args(["-r", "1\02"]).status();
+    let error = std::process::Command::new(env!("CARGO_BIN_EXE_idb_direct")).args(["-r", "1\x002"]).status();
     assert_eq!(error.unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
 }
 
