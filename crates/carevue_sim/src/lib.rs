@@ -1,7 +1,7 @@
 //! The `carevue-sim` program: a stand-in for CareVue, for tests, the demo and a newcomer. See carevue-sim(1).
 //!
-//! One [`state`] directory holds all that the simulated CareVue knows. [`fsi`] is the server that takes HL7 messages;
-//! the commands of a CareVue host work on the same state: [`idb`], `ptMgrSup`, [`dbload`] and `sysMsg`. [`manner`] is how
+//! One `state` directory holds all that the simulated CareVue knows. `fsi` is the server that takes HL7 messages;
+//! the commands of a CareVue host work on the same state: `idb`, `ptMgrSup`, `dbload` and `sysMsg`. `manner` is how
 //! it misbehaves.
 
 mod census;

@@ -1,8 +1,8 @@
 //! The `idb_direct` program: which bed is occupied, which patient is known, asked of CareVue's own database; and the
 //! admit observations, written to it. See idb_direct(8).
 //!
-//! The answer is the exit status: [`bits`]. [`args`] takes the command line, [`value`] what may not pass, [`remote`] runs
-//! CareVue's commands, [`census`] asks, [`commit`] writes, [`report`] tells the administrator, [`told`] keeps from telling
+//! The answer is the exit status: `bits`. `args` takes the command line, `value` what may not pass, `remote` runs
+//! CareVue's commands, `census` asks, `commit` writes, `report` tells the administrator, `told` keeps from telling
 //! twice.
 
 mod args;
