@@ -39,6 +39,27 @@ fn a_late_patient_is_waited_for() {
     assert_eq!(site.observations(), "12345\t182\t\t\n");
 }
 
+/// A look at the census that fails is followed by another, as long as the wait lasts.
+#[test]
+fn a_look_that_fails_is_not_the_end() {
+    let site = Site::new();
+    site.admit("12345", "601-1");
+    let looks = site.dir.join("looks");
+    let rsh = |most: usize| {
+        let body = format!(
+            "case $2 in ptMgrSup*) echo x >>'{0}'; if [ $(wc -l <'{0}') -le {most} ]; then exit 255; fi ;; esac\n\
+             exec $sim \"$@\"",
+            looks.display()
+        );
+        site.rsh("rsh", &body)
+    };
+    site.ask("-e 1 -c -r 12345 -l 601-1 -H 182").env("PG_RSH", rsh(3)).run().code(7).stderr_is("");
+    assert_eq!(site.dir.text("looks").lines().count(), 4);
+    assert_eq!(site.observations(), "12345\t182\t\t\n");
+    let ask = site.ask("-e 1 -c -r 12345 -l 601-1").env("PG_RSH", rsh(1_000_000)).env("PG_IDB_WAIT", "0.2");
+    ask.run().code(192).stderr_contains("ptMgrSup: exit status: 255");
+}
+
 /// The wait is not taken from the time that CareVue's answers have.
 #[test]
 fn a_patient_may_come_later_than_an_answer() {
@@ -134,7 +155,10 @@ fn the_waiting_list_is_told_once() {
     // For another bed it is another message.
     site.ask("-e 1 -c -r 12345 -l 601-2").run().code(3);
     assert_eq!(site.messages().lines().count(), 2);
+    // It names patients.
     assert_eq!(site.dir.list("home/var/spool"), [".idb_direct.shown"]);
+    let shown = site.dir.join("home/var/spool/.idb_direct.shown").metadata().unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&shown.permissions()) & 0o777, 0o600);
 }
 
 /// Three gateways' processes at once, the first to tell.

@@ -52,16 +52,15 @@ pub(crate) fn run(
     Ok(status)
 }
 
-/// Looks at the census until the patient is in it, or the wait is over.
+/// Looks at the census until the patient is in it, or the wait is over. A look that fails is followed by another: the
+/// message went to CareVue already, and what is to be written would be lost.
 fn appears(remote: &Remote, pair: &Pair, settings: &Settings) -> Result<bool, Failure> {
     let end = Instant::now() + settings.wait;
     loop {
-        if census::is_managed(remote, &pair.recno)? {
-            return Ok(true);
-        }
+        let look = census::is_managed(remote, &pair.recno);
         let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(false);
+        if left.is_zero() || !matches!(look, Ok(false) | Err(Failure::Later(_))) {
+            return look;
         }
         std::thread::sleep(settings.poll.min(left));
     }
