@@ -11,6 +11,7 @@ fn each_way_not_to_reach_carevue_is_192_with_its_reason() {
     for (rsh, told) in [
         ("exit 255", "cv@carevue: idb: exit status: 255"),
         ("echo 'connect: Connection refused' >&2; exit 255", "exit status: 255: connect: Connection refused"),
+        ("echo 'no such patient: 4711' >&2; exit 1", "exit status: 1: no such patient: ***"),
         ("exit 127", "exit status: 127"),
         ("kill -9 $$", "signal: 9"),
         ("exit 0", "its answer is empty or cut short"),

@@ -97,7 +97,8 @@ fn fail(failure: &Failure, site: &Site, place: &str) -> ExitCode {
 /// Asks, and with `-c` waits and writes.
 fn run(request: &Request, site: &Site) -> Result<u8, Failure> {
     let settings = Settings::from_environment()?;
-    let mut remote = Remote::new(site, settings.clone())?;
+    let private = request.pairs.iter().map(|pair| pair.recno.clone()).collect();
+    let mut remote = Remote::new(site, settings.clone(), private)?;
     if !request.commit {
         return Ok(bits::status(&census::ask(&remote, &request.pairs)?));
     }

@@ -21,6 +21,8 @@ const MAX_COMPLAINT: usize = 200;
 pub(crate) struct Remote {
     account: String,
     settings: Settings,
+    /// Record numbers, which no complaint tells.
+    private: Vec<Vec<u8>>,
     /// When all must be over.
     end: Instant,
 }
@@ -28,11 +30,11 @@ pub(crate) struct Remote {
 impl Remote {
     /// # Errors
     /// A site that does not say which host. That is no fault of the message: it can be sent again when it is mended.
-    pub(crate) fn new(site: &Site, settings: Settings) -> Result<Remote, Failure> {
+    pub(crate) fn new(site: &Site, settings: Settings, private: Vec<Vec<u8>>) -> Result<Remote, Failure> {
         let carevue = site.carevue().map_err(|error| Failure::Later(error.to_string()))?;
         let account = format!("{}@{}", carevue.login, carevue.host);
         let end = Instant::now() + settings.timeout;
-        Ok(Remote { account, settings, end })
+        Ok(Remote { account, settings, private, end })
     }
 
     /// Allows so much more time.
@@ -75,7 +77,7 @@ impl Remote {
             return Err(self.later(name, &format!("no end in time (PG_IDB_TIMEOUT is {limit} s)")));
         }
         if !status.success() {
-            let complaint = complaint(&stderr);
+            let complaint = complaint(&stderr, &self.private);
             return Err(self.later(name, &format!("{status}{complaint}")));
         }
         if stdout.len() >= MAX_OUTPUT {
@@ -99,10 +101,14 @@ fn os(bytes: &[u8]) -> &std::ffi::OsStr {
 }
 
 /// The last line of what a command complained of. A line with a quote may repeat a statement, and that a patient's
-/// record number: only what stands before it is told.
-fn complaint(stderr: &[u8]) -> String {
+/// record number: only what stands before it is told; and where such a number stands alone, it is starred.
+fn complaint(stderr: &[u8], private: &[Vec<u8>]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let line = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+    let mut line = line.to_owned();
+    for number in private {
+        line = starred(&line, &String::from_utf8_lossy(number));
+    }
     let told: String = line
         .chars()
         .take_while(|c| !"\"'`".contains(*c))
@@ -112,15 +118,36 @@ fn complaint(stderr: &[u8]) -> String {
     if told.is_empty() { told } else { format!(": {}", told.trim_end()) }
 }
 
+/// The line with `***` for each place where the number is no part of a longer word.
+fn starred(line: &str, number: &str) -> String {
+    let mut told = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(place) = if number.is_empty() { None } else { rest.find(number) } {
+        let (before, after) = (&rest[..place], &rest[place + number.len()..]);
+        let is_part =
+            before.chars().next_back().or(told.chars().next_back()).is_some_and(char::is_alphanumeric)
+                || after.chars().next().is_some_and(char::is_alphanumeric);
+        told.push_str(before);
+        told.push_str(if is_part { number } else { "***" });
+        rest = after;
+    }
+    told + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::complaint;
 
     #[test]
     fn a_complaint_is_short_and_names_no_patient() {
+        let complaint = |stderr: &[u8]| complaint(stderr, &[b"4711".to_vec(), Vec::new(), b"A B".to_vec()]);
         assert_eq!(complaint(b""), "");
         assert_eq!(complaint(b"banner\nssh: connect: refused\n\n"), ": ssh: connect: refused");
         assert_eq!(complaint(b"error at medRecNum = \"4711\""), ": error at medRecNum =");
+        assert_eq!(
+            complaint(b"4711: no patient 4711, line 47112, x4711; A B=4711"),
+            ": ***: no patient ***, line 47112, x4711; ***=***"
+        );
         assert_eq!(complaint(&[b'x'; 900]).len(), 202);
         assert_eq!(complaint(b"\x1b[31m\xCF"), ": ?[31m?");
     }
