@@ -61,6 +61,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("codes/key-process/loincmgr", Target::Within(15e6)),
     ("codes/key-library", Target::Within(5e3)),
     ("codes/index-process/loincmgr", Target::Within(20e6)),
+    // What it adds to the remote command; and that it gives up soon after the limit of a second.
+    ("idb_direct/question", Target::Times(0.5, "idb_direct/remote-command-alone")),
+    ("idb_direct/missing-patient/wait-1s", Target::Within(1.5e9)),
+    ("idb_direct/hung-host/timeout-1s", Target::Within(1.5e9)),
 ];
 
 /// One benchmark: its median time, and the bytes it handles in it.

@@ -11,7 +11,9 @@ const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 
 fn programs() -> Vec<Command> {
     vec![
+        protogen_carevue_sim::command(),
         protogen_hl7::command(),
+        protogen_idb_direct::command(),
         protogen_labeventinfomgr::command(),
         protogen_llpdrv::command(),
         protogen_loincmgr::command(),
