@@ -116,7 +116,7 @@ pub fn run_transient(
     let loads: Vec<io::Result<Load>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(one)).collect();
         let gone = |_| io::Error::other("a thread of the load has ended");
-        threads.into_iter().map(|thread| thread.join().map_err(gone).flatten()).collect()
+        threads.into_iter().map(|thread| thread.join().map_err(gone).and_then(|load| load)).collect()
     });
     let mut whole = Load { accepted: 0, held_back: 0, time: begun.elapsed(), longest: Duration::ZERO };
     for load in loads {
