@@ -239,13 +239,16 @@ mod tests {
         let counts = |name: &str| {
             TARGETS.iter().any(|(row, target)| *row == name && matches!(target, Target::AtMost(_)))
         };
+        let is_memory = |name: &str| {
+            TARGETS.iter().any(|(row, target)| *row == name && matches!(target, Target::Memory(_)))
+        };
         let own = |name: &str| TARGETS.iter().any(|(row, _)| *row == name);
         names
             .map(|name| {
                 let is_count = counts(name);
                 let time = if own(name) { ours } else { 40_000.0 };
                 let nanoseconds = if is_count { 0.0 } else { time };
-                let memory = name.contains("memory").then_some(100.0 * MIB);
+                let memory = is_memory(name).then_some(MIB);
                 (name.to_string(), Measured { nanoseconds, is_count, bytes: Some(1620.0), memory })
             })
             .collect()

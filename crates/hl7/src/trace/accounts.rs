@@ -18,7 +18,15 @@ pub(super) fn close(id: &str, events: &[&Event]) -> Account {
     let is_held = events
         .iter()
         .any(|event| matches!(event.what, What::Spooled | What::Refused { .. } | What::Pending { .. }));
-    for event in events {
+    // A router's journal first: the time of a file may be some milliseconds before that of its message.
+    let is_of_a_router = |event: &&&Event| {
+        matches!(
+            event.what,
+            What::Pending { .. } | What::Dead { .. } | What::Dropped { .. } | What::Delivered { .. }
+        )
+    };
+    let (first, then): (Vec<&Event>, Vec<&Event>) = events.iter().partition(|event| is_of_a_router(event));
+    for event in first.into_iter().chain(then) {
         match &event.what {
             What::Pending { output } => ends.push(format!("waiting for {output}")),
             What::Dead { output, .. } => ends.push(format!("dead letter of {output}")),
