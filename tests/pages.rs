@@ -97,6 +97,32 @@ fn llpdrv_profile() {
 }
 
 #[test]
+fn idb_direct() {
+    let page = std::fs::read_to_string(top().join("man/man8/idb_direct.8")).unwrap();
+    agree(&protogen_idb_direct::command(), &page);
+}
+
+#[test]
+fn carevue_sim() {
+    let page = std::fs::read_to_string(top().join("man/man1/carevue-sim.1")).unwrap();
+    agree(&protogen_carevue_sim::command(), &page);
+    // Each manner that the program's own error names has its place.
+    let directory = protogen_testkit::Dir::new();
+    let state = crate::support::carevue(&directory);
+    let told = crate::support::carevue_sim(&state).args(["misbehave", "badly"]).run().code(2).stderr();
+    let (_, manners) = told.trim_end().split_once("must be ").unwrap();
+    let manners: Vec<&str> = manners.split(", ").flat_map(|part| part.split(" or ")).collect();
+    assert_eq!(manners.len(), 10);
+    for manner in manners {
+        let is_item = |line: &str| {
+            line.strip_prefix(".It Cm ")
+                .is_some_and(|names| names.split([' ', ',']).any(|name| name == manner))
+        };
+        assert!(page.lines().any(is_item), "{manner} is not in the page");
+    }
+}
+
+#[test]
 fn managers_of_code_tables() {
     for command in
         [protogen_loincmgr::command(), protogen_labeventinfomgr::command(), protogen_unitmgr::command()]

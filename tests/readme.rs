@@ -98,3 +98,17 @@ fn the_routers_configuration_is_one() {
     let output = crate::support::socketreader().arg("--check").in_dir(directory.path()).run();
     output.success().stdout_contains("queue results: lab-in -> files-out\n");
 }
+
+#[test]
+fn the_examples_of_carevue_run() {
+    let readme = std::fs::read_to_string(top().join("README.md")).unwrap();
+    let block = readme.split("## CareVue, simulated").nth(1).unwrap().split("\n`").next().unwrap();
+    let directory = Dir::new();
+    let block = block.replace("/tmp/carevue", directory.join("carevue").to_str().unwrap());
+    let told: Vec<&str> = block.lines().filter_map(|line| Some(line.split_once("# ")?.1)).collect();
+    assert_eq!(told.len(), 3);
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_idb_direct"));
+    let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let output = TestCommand::new(directory.script("example", &block)).env("PATH", path).run();
+    assert_eq!(output.success().stderr_is("").stdout().lines().collect::<Vec<_>>(), told);
+}

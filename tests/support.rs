@@ -94,3 +94,16 @@ pub fn wait_until(mut is_so: impl FnMut() -> bool) {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }
+
+/// The `carevue-sim` program on this state.
+pub fn carevue_sim(state: &Path) -> TestCommand {
+    TestCommand::new(env!("CARGO_BIN_EXE_carevue-sim")).env("CAREVUE_SIM_STATE", state)
+}
+
+/// A fresh simulated CareVue: care unit 060_IOP with four beds.
+pub fn carevue(dir: &protogen_testkit::Dir) -> PathBuf {
+    let state = dir.join("carevue");
+    let beds = ["601-1", "601-2", "602-1", "604-7"].map(|bed| format!("--bed={bed}"));
+    carevue_sim(&state).args(["init", "--careunit", "060_IOP"]).args(beds).run().success().stdout_is("");
+    state
+}

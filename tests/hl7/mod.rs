@@ -10,6 +10,7 @@ mod listen;
 mod peers;
 mod send;
 mod set;
+mod trace;
 
 use crate::support::{data, hl7};
 use protogen_testkit::Dir;
@@ -38,6 +39,7 @@ fn help_fits_a_screen() {
         &["check"],
         &["ack"],
         &["diff"],
+        &["trace"],
         &["send"],
         &["listen"],
     ] {

@@ -20,7 +20,8 @@ pub fn port() -> u16 {
     let start = u16::try_from(std::process::id() % 300).unwrap() * 40;
     loop {
         let port = 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        // Asked by a connection: a socket bound here would live on for a moment in a child that another test just forked.
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             return port;
         }
     }

@@ -12,6 +12,7 @@ mod net;
 mod output;
 mod send;
 mod set;
+mod trace;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use output::Output;
@@ -67,6 +68,7 @@ enum Command {
     Diff(diff::Args),
     Send(send::Args),
     Listen(listen::Args),
+    Trace(trace::Args),
 }
 
 /// The command line, for manual pages and shell completions.
@@ -109,5 +111,6 @@ fn run(cli: &Cli, output: &mut Output) -> anyhow::Result<Status> {
         Command::Diff(args) => diff::run(args, cli.max_size, output),
         Command::Send(args) => send::run(args, cli.max_size, output),
         Command::Listen(args) => listen::run(args, cli.max_size, output),
+        Command::Trace(args) => trace::run(args, cli.max_size, output),
     }
 }

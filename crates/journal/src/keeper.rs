@@ -63,10 +63,9 @@ where
         let place = directory.clone();
         let work = move || {
             while let Ok(job) = waiting.recv() {
-                if let Some(spare) = perform(&*files, &place, job)
-                    && done.send(spare).is_err()
-                {
-                    return;
+                if let Some(spare) = perform(&*files, &place, job) {
+                    // Fails when nobody needs a spare any more; removals that were asked for are done all the same.
+                    let _ = done.send(spare);
                 }
             }
         };

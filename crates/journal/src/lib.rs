@@ -24,7 +24,7 @@ mod store;
 pub use error::{JournalError, Refusal};
 pub use journal::{Journal, Message};
 pub use queue::{Completion, Producer};
-pub use reader::{OutputReader, OutputStats, Reader, Stats, Stored};
+pub use reader::{Entry, OutputReader, OutputStats, Reader, Stats, Stored};
 pub use record::{Counts, Exception, MAX_NOTE, Outcome};
 pub use repair::{Repaired, repair};
 pub use settings::{MAX_NAME, MAX_SEGMENT, MIN_SEGMENT, Output, Settings};

@@ -32,6 +32,25 @@ pub struct Stored {
     pub tries: u32,
 }
 
+/// What is written in a journal; see [`Reader::history`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Entry<'a> {
+    /// A message came.
+    Stored(Stored),
+    /// Something became of one.
+    Settled {
+        /// The message's number.
+        sequence: u64,
+        /// The output.
+        output: &'a str,
+        /// What became of it there.
+        outcome: Outcome,
+        /// What was written beside: the receiver's answer, or the file's path.
+        note: Vec<u8>,
+    },
+}
+
 /// The figures of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -58,6 +77,8 @@ pub struct Stats {
 pub struct OutputStats {
     /// Its name.
     pub name: String,
+    /// The connections whose messages it gets; none if it is no longer configured.
+    pub inputs: Vec<String>,
     /// How many messages wait, those to be sent again included.
     pub pending: u64,
     /// Where the first that waits is to be looked for, if one waits: no message before it does, but those to be sent
@@ -133,6 +154,29 @@ impl Reader {
         })
     }
 
+    /// Calls `visit` with each kept message and each record of what became of one, in the order in which they were
+    /// written, until it breaks off.
+    ///
+    /// # Errors
+    /// As [`read`](Reader::read).
+    pub fn history<B>(
+        &self,
+        mut visit: impl FnMut(Entry<'_>) -> ControlFlow<B>,
+    ) -> Result<Option<B>, JournalError> {
+        Walk::at(self.clone(), 0).with_the_end().each(|line, bytes| match line {
+            Line::Message { .. } => {
+                stored(line, bytes).map_or(ControlFlow::Continue(()), |stored| visit(Entry::Stored(stored)))
+            }
+            Line::Delivery { sequence, output, outcome, note } => visit(Entry::Settled {
+                sequence: *sequence,
+                output: &decode_name(output),
+                outcome: *outcome,
+                note: decode(note),
+            }),
+            _ => ControlFlow::Continue(()),
+        })
+    }
+
     /// The note beside the last outcome of a message in an output, as long as it is kept.
     ///
     /// # Errors
@@ -165,6 +209,7 @@ impl Reader {
         let view = self.shared.lock();
         let outputs = view.state.outputs.iter().map(|output| OutputStats {
             name: output.name.clone(),
+            inputs: output.inputs.clone(),
             pending: output.pending(),
             cursor: output.is_busy().then_some(output.cursor),
             counts: output.counts,

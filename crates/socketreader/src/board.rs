@@ -84,7 +84,7 @@ struct About {
 }
 
 /// What is known of an outgoing connection at a moment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Look {
     pub(crate) pause: Option<Pause>,
     pub(crate) troubles: BTreeMap<Trouble, (SystemTime, String)>,
@@ -268,24 +268,6 @@ impl Board {
         });
         self.is_followed.store(!followers.is_empty(), Ordering::Release);
     }
-}
-
-/// Writes the pauses while the daemon is down.
-///
-/// # Errors
-/// What the system says about the file.
-pub(crate) fn change_pauses(
-    statedir: &Path,
-    change: impl FnOnce(&mut BTreeMap<String, Pause>),
-) -> io::Result<()> {
-    let file = statedir.join(PAUSES);
-    let mut pauses = pauses(&file)?;
-    change(&mut pauses);
-    let all = pauses.into_iter().map(|(name, Pause { since, by })| {
-        let since = Timestamp::try_from(since).unwrap_or_default().to_string();
-        (name, json!({ "since": since, "by": by }))
-    });
-    save(&file, &all.collect::<serde_json::Map<_, _>>().into())
 }
 
 fn save(file: &Path, pauses: &Value) -> io::Result<()> {

@@ -14,6 +14,7 @@ use protogen_sys::services;
 
 use crate::board::Board;
 use crate::config::{Config, Kind};
+use crate::control;
 use crate::engine::{Acceptance, AcceptanceParts, Engine, Listener, MAX_RECEIVERS, Parts, outboxes_of};
 use crate::files::Workers;
 use crate::log;
@@ -74,6 +75,15 @@ fn serve(config: Config, log: Log) -> anyhow::Result<()> {
 
     let events = EventLoop::new(&[Signal::Terminate, Signal::Interrupt, Signal::HangUp])?;
     let board = Arc::new(Board::open(&config)?);
+    // Before other threads make files: the socket's mode is by the process's mask for a moment.
+    let control = match control::start(&config, &board, &journal) {
+        Ok(control) => Some(control),
+        Err(error) => {
+            let statedir = statedir.display();
+            log::error!(log::GENERAL, "{statedir}/control: {error}; commands of operators are not served");
+            None
+        }
+    };
     let rejects = Rejects::start(statedir)?;
     let mut workers = Workers::default();
     // Inputs last: nothing is taken in that a later failure would leave behind.
@@ -110,6 +120,7 @@ fn serve(config: Config, log: Log) -> anyhow::Result<()> {
     let journal = engine.run()?;
     // Nobody left to be told is no failure of ours.
     let _ = notifier.stopping();
+    drop(control);
     workers.stop();
     journal.close();
     log::info!(log::GENERAL, "ended");

@@ -6,6 +6,7 @@ mod backoff;
 mod bell;
 mod board;
 pub mod config;
+mod control;
 mod daemon;
 mod engine;
 mod feed;
@@ -18,14 +19,18 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{ArgGroup, CommandFactory, FromArgMatches, Parser};
 use config::{Config, Report, Scope};
+use control::{Change, select::Which};
 use protogen_sys::exit::Exit;
 use protogen_sys::log::printable;
 
 /// Routes messages between sockets and files, and loses none that it acknowledged.
 #[derive(Debug, Parser)]
 #[command(name = "socketreader", version)]
+#[command(group = ArgGroup::new("action").args([
+    "check", "repair", "queues", "show", "export", "resend", "drop", "pause", "resume", "follow",
+]))]
 struct Cli {
     /// The configuration, see socketReader.cfg(5)
     #[arg(short, long, value_name = "FILE", default_value = "socketReader.cfg")]
@@ -33,12 +38,39 @@ struct Cli {
     /// Check the configuration, name all its faults, and start nothing
     #[arg(long)]
     check: bool,
-    /// With --check: print the result as JSON
-    #[arg(long, requires = "check")]
-    json: bool,
     /// Set aside what is damaged in the journal, so that the program starts again
-    #[arg(long, conflicts_with = "check")]
+    #[arg(long)]
     repair: bool,
+    /// Print how the queues stand
+    #[arg(long)]
+    queues: bool,
+    /// List messages, dead and waiting ones if none are named; one alone is shown whole
+    #[arg(long, value_name = "CONNECTION")]
+    show: Option<String>,
+    /// Write messages to standard output
+    #[arg(long, value_name = "CONNECTION", requires = "messages")]
+    export: Option<String>,
+    /// Send messages again, or after all
+    #[arg(long, value_name = "CONNECTION", requires = "messages")]
+    resend: Option<String>,
+    /// Give messages up
+    #[arg(long, value_name = "CONNECTION", requires = "messages")]
+    drop: Option<String>,
+    /// Send nothing more there
+    #[arg(long, value_name = "CONNECTION")]
+    pause: Option<String>,
+    /// Go on sending there
+    #[arg(long, value_name = "CONNECTION")]
+    resume: Option<String>,
+    /// Print a line for each message that is delivered
+    #[arg(long)]
+    follow: bool,
+    /// Print what an action finds as JSON
+    #[arg(long, requires = "action", conflicts_with_all = ["repair", "export"])]
+    json: bool,
+    /// With --show, --export, --resend, --drop: N, N-M, N-, dead, waiting, id:CONTROL-ID
+    #[arg(conflicts_with_all = ["check", "repair", "queues", "pause", "resume", "follow"])]
+    messages: Vec<Which>,
 }
 
 /// The command line, for manual pages and shell completions.
@@ -66,13 +98,33 @@ pub fn main() -> ExitCode {
         return check(&report, cli.json).into();
     }
     let Some(config) = report.config else { return Exit::Usage.into() };
-    let done = if cli.repair { repair(&config) } else { run(config) };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+    match act(cli, config) {
+        Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("socketreader: {}", printable(&format_args!("{error:#}")));
             Exit::TryLater.into()
         }
+    }
+}
+
+/// Does what the command line asks for; without an action, moves messages.
+fn act(cli: Cli, config: Config) -> anyhow::Result<Exit> {
+    let Cli { messages, json, .. } = cli;
+    let change = |name: Option<String>, change: fn(Vec<Which>) -> Change| name.map(|name| (name, change));
+    let change = change(cli.resend, Change::Resend)
+        .or(change(cli.drop, Change::Drop))
+        .or(change(cli.pause, |_| Change::Pause))
+        .or(change(cli.resume, |_| Change::Resume));
+    if let Some((name, change)) = change {
+        return control::perform(&config, &name, &change(messages), json);
+    }
+    match (cli.show, cli.export) {
+        (Some(name), _) => control::show(&config, &name, &messages, json),
+        (_, Some(name)) => control::export(&config, &name, &messages),
+        _ if cli.queues => control::queues(&config, json),
+        _ if cli.follow => control::follow(&config, json),
+        _ if cli.repair => repair(&config).map(|()| Exit::Done),
+        _ => run(config).map(|()| Exit::Done),
     }
 }
 

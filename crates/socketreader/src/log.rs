@@ -75,6 +75,11 @@ pub(crate) fn line(level: LogLevel, connection: &str, text: fmt::Arguments<'_>) 
     ::log::log!(target: &format!("socketreader {connection}"), mapped, "{name} - {text}");
 }
 
+/// Writes a line whatever the level: what operators change must be traceable.
+pub(crate) fn trace(connection: &str, text: fmt::Arguments<'_>) {
+    ::log::log!(target: &format!("socketreader {connection}"), Level::Error, "INFO - {text}");
+}
+
 macro_rules! critical {
     ($connection:expr, $($arg:tt)+) => {
         $crate::log::line($crate::config::LogLevel::Critical, $connection, format_args!($($arg)+))
@@ -105,7 +110,12 @@ macro_rules! debug {
         $crate::log::line($crate::config::LogLevel::Debug, $connection, format_args!($($arg)+))
     };
 }
-pub(crate) use {critical, debug, error, info, prod, warning};
+macro_rules! always {
+    ($connection:expr, $($arg:tt)+) => {
+        $crate::log::trace($connection, format_args!($($arg)+))
+    };
+}
+pub(crate) use {always, critical, debug, error, info, prod, warning};
 
 /// Writes a message that came or went, at `debug`: as hexadecimal digits where `dump` says so.
 pub(crate) fn received_or_sent(connection: &str, peer: &str, what: &str, message: &[u8], dump: bool) {

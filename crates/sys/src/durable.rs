@@ -96,7 +96,7 @@ pub fn write<F: FileOps>(files: &F, path: &Path, bytes: &[u8]) -> Result<(), Dur
 /// # Errors
 /// As [`write()`]; [`DurableError::is_taken`] when `path` or its temporary file exists.
 pub fn write_new<F: FileOps>(files: &F, path: &Path, bytes: &[u8]) -> Result<(), DurableError> {
-    let staged = stage_as(files, path, Leftover::Respect, |file| files.write_at(file, bytes, 0))?;
+    let staged = fill_as(files, path, Leftover::Respect, |file| files.write_at(file, bytes, 0))?.sync()?;
     staged.publish_new()?;
     sync_directory(files, path)
 }
@@ -116,8 +116,11 @@ pub fn write_group<F: FileOps>(files: &F, group: &[(&Path, &[u8])]) -> Result<()
     if group.len() > MAX_GROUP {
         return Err(refused(first, "too many files in one group"));
     }
-    let staged =
-        group.iter().map(|(path, bytes)| stage(files, path, bytes)).collect::<Result<Vec<_>, _>>()?;
+    let unsynced = group
+        .iter()
+        .map(|(path, bytes)| fill_with(files, path, |file| files.write_at(file, bytes, 0)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let staged = unsynced.into_iter().map(Unsynced::sync).collect::<Result<Vec<_>, _>>()?;
     staged.into_iter().try_for_each(Staged::publish)?;
     sync_directory(files, first)
 }
@@ -140,6 +143,43 @@ pub fn stage<'f, F: FileOps>(files: &'f F, path: &Path, bytes: &[u8]) -> Result<
     stage_with(files, path, |file| files.write_at(file, bytes, 0))
 }
 
+/// A temporary file that is written and not synced yet. Dropped, it is removed.
+#[derive(Debug)]
+#[must_use = "a file that is not synced is removed"]
+pub struct Unsynced<'f, F: FileOps> {
+    staged: Staged<'f, F>,
+    file: F::File,
+}
+
+impl<'f, F: FileOps> Unsynced<'f, F> {
+    /// Syncs it.
+    ///
+    /// # Errors
+    /// What the system says; nothing is left behind.
+    pub fn sync(self) -> Result<Staged<'f, F>, DurableError> {
+        let synced = self.staged.files.sync_data(&self.file);
+        match synced {
+            Ok(()) => Ok(self.staged),
+            Err(source) => Err(DurableError { path: self.staged.path.clone(), step: Step::Sync, source }),
+        }
+    }
+}
+
+/// Makes the temporary file of `path` and lets `fill` write it. Of a group of files, each is filled before the first
+/// is synced: then the disk has most of the work behind it.
+///
+/// # Errors
+/// Names the step; nothing is left behind.
+pub fn fill_with<'f, F: FileOps>(
+    files: &'f F,
+    path: &Path,
+    fill: impl FnOnce(&F::File) -> io::Result<()>,
+) -> Result<Unsynced<'f, F>, DurableError> {
+    let unsynced = fill_as(files, path, Leftover::Replace, fill)?;
+    files.begin_sync(&unsynced.file);
+    Ok(unsynced)
+}
+
 /// Makes the temporary file of `path`, lets `fill` write it, and syncs it.
 ///
 /// # Errors
@@ -149,7 +189,7 @@ pub fn stage_with<'f, F: FileOps>(
     path: &Path,
     fill: impl FnOnce(&F::File) -> io::Result<()>,
 ) -> Result<Staged<'f, F>, DurableError> {
-    stage_as(files, path, Leftover::Replace, fill)
+    fill_as(files, path, Leftover::Replace, fill)?.sync()
 }
 
 /// What to do about a temporary file that is there.
@@ -161,12 +201,12 @@ enum Leftover {
     Respect,
 }
 
-fn stage_as<'f, F: FileOps>(
+fn fill_as<'f, F: FileOps>(
     files: &'f F,
     path: &Path,
     leftover: Leftover,
     fill: impl FnOnce(&F::File) -> io::Result<()>,
-) -> Result<Staged<'f, F>, DurableError> {
+) -> Result<Unsynced<'f, F>, DurableError> {
     let name = path.file_name().ok_or_else(|| refused(path, "a directory was named"))?;
     let temporary = directory_of(path).join(temporary_name(name));
     let failed = |step, source| DurableError { path: path.to_owned(), step, source };
@@ -180,8 +220,7 @@ fn stage_as<'f, F: FileOps>(
     .map_err(|source| failed(Step::Create, source))?;
     let staged = Staged { files, path: path.to_owned(), temporary, published: false };
     fill(&file).map_err(|source| failed(Step::Write, source))?;
-    files.sync_data(&file).map_err(|source| failed(Step::Sync, source))?;
-    Ok(staged)
+    Ok(Unsynced { staged, file })
 }
 
 impl<F: FileOps> Staged<'_, F> {

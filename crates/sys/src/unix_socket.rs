@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,9 @@ use nix::sys::stat::{Mode, umask};
 use crate::daemon::Owner;
 use crate::files::beside;
 use crate::lock;
+
+/// The longest path that a socket's address holds, in bytes.
+const MAX_ADDRESS: usize = 107;
 
 /// A listening socket, removed with its lock when this is dropped by the process that owns it.
 #[derive(Debug)]
@@ -66,9 +70,27 @@ impl Drop for UnixSocket {
 /// The mode is that of the mask while the socket is made, for between making it and chmod(2) anybody could connect.
 fn bind(path: &Path, mode: u32) -> io::Result<UnixListener> {
     let before = umask(Mode::from_bits_truncate(!mode & 0o777));
-    let bound = UnixListener::bind(path);
+    let bound = by_short_name(path, |path| UnixListener::bind(path));
     umask(before);
     bound
+}
+
+/// Connects to the socket at `path`, however long that is.
+///
+/// # Errors
+/// What the system says; `ConnectionRefused` when nobody listens.
+pub fn connect(path: &Path) -> io::Result<UnixStream> {
+    by_short_name(path, |path| UnixStream::connect(path))
+}
+
+/// A socket's address holds 107 bytes (unix(7)): a longer path is named by way of its open directory.
+fn by_short_name<T>(path: &Path, with: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return with(path) };
+    if path.as_os_str().len() <= MAX_ADDRESS {
+        return with(path);
+    }
+    let directory = File::open(directory)?;
+    with(&Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name))
 }
 
 /// Removes a socket that nobody listens at.
@@ -76,7 +98,7 @@ fn remove_left_behind(path: &Path) -> io::Result<()> {
     if !path.symlink_metadata()?.file_type().is_socket() {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "exists and is no socket; remove it"));
     }
-    match UnixStream::connect(path) {
+    match connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
         Err(error) => Err(error),
         Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another program listens here already")),
@@ -103,6 +125,19 @@ mod tests {
         // What a crash leaves is replaced.
         drop(UnixSocket::listen(&path, 0o660, Owner::this_process()).unwrap());
         assert_eq!(directory.path().read_dir().unwrap().count(), 0);
+    }
+
+    #[test]
+    fn its_path_may_be_longer_than_an_address() {
+        let directory = tempfile::tempdir().unwrap();
+        let long = directory.path().join("d".repeat(200));
+        std::fs::create_dir(&long).unwrap();
+        let path = long.join("line");
+        let socket = UnixSocket::listen(&path, 0o600, Owner::this_process()).unwrap();
+        connect(&path).unwrap();
+        socket.listener().unwrap().accept().unwrap();
+        drop(socket);
+        assert_eq!(connect(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

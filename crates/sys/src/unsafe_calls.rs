@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use nix::libc::{SYNC_FILE_RANGE_WRITE, sync_file_range};
 use nix::unistd::{ForkResult, fork};
 
 nix::ioctl_none_bad!(tiocnotty, nix::libc::TIOCNOTTY);
@@ -36,6 +37,16 @@ pub(crate) fn give_up_terminal(terminal: BorrowedFd<'_>) -> io::Result<()> {
 pub(crate) fn give_way(by: u8) -> io::Result<()> {
     // SAFETY: the call takes three numbers and touches no memory of this process. On Linux, 0 is the calling thread.
     match unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, i32::from(by.min(19))) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Starts to bring what was written to a file to the disk, and does not wait for it. Makes nothing durable.
+pub(crate) fn begin_writing(file: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the call takes numbers and touches no memory of this process; the descriptor is open, for it is borrowed.
+    // Length 0 is "to the end".
+    match unsafe { sync_file_range(file.as_raw_fd(), 0, 0, SYNC_FILE_RANGE_WRITE) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

@@ -3,18 +3,27 @@
 //! usage: bench-router SOCKETREADER RESULTS.json [PART...]
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protogen_bench::router::floor::{Floor, serve};
-use protogen_bench::router::load::{Load, Until, run};
+use protogen_bench::router::instance::{Out, Router};
+use protogen_bench::router::load::{Load, Until, connect, run, run_transient};
 use protogen_bench::router::program::{Program, Scratch, free_port};
 use serde_json::{Map, Value, json};
 
 const MESSAGE: &[u8] = include_bytes!("../../../../tests/data/hl7/adt.hl7");
 /// Messages kept in the accepted row with 64 connections.
 const KEPT: u64 = 300_000;
+/// Messages queued in the memory rows.
+const QUEUED: u64 = 1_000_000;
+/// How long senders are held back in the sustained row.
+const SUSTAINED: Duration = Duration::from_secs(60);
+/// What one message of the large row has.
+const LARGE: usize = 5_000_000;
+/// How long a peer is measured.
+const PEER: Duration = Duration::from_secs(3);
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -43,6 +52,21 @@ fn measure(program: &Path, results: &Path, parts: &[&str]) -> Result<()> {
     if wanted("accepted") {
         accepted(program, &mut rows)?;
     }
+    if wanted("not-durable") {
+        not_durable(program, &mut rows)?;
+    }
+    if wanted("sustained") {
+        sustained(program, &mut rows)?;
+    }
+    if wanted("memory") {
+        memory(program, &mut rows)?;
+    }
+    if wanted("large") {
+        large(program, &mut rows)?;
+    }
+    if wanted("peers") {
+        peers(program, &mut rows)?;
+    }
     std::fs::write(results, Value::from(rows).to_string())?;
     Ok(())
 }
@@ -64,47 +88,13 @@ fn floor(kind: &str, connections: usize, until: Until) -> Result<Load> {
     Ok(run(program.address, connections, MESSAGE, until, |_| {})?)
 }
 
-/// The router with one input, and files out.
-struct Router {
-    program: Program,
-    place: Scratch,
-}
-
-impl Router {
-    fn start(program: &Path, options: &str) -> Result<Router> {
-        let place = Scratch::new("router")?;
-        let (out, port) = (place.path().join("out"), free_port()?);
-        std::fs::create_dir_all(&out)?;
-        let config: PathBuf = place.path().join("socketReader.cfg");
-        std::fs::write(
-            &config,
-            format!(
-                "[general]\nlogfile = {0}/log\nuseconnections = in, out\n{options}\n\
-                 [in]\ntranstech = socket\ntransdir = in\nusehl7 = True\nqueuename = q\nport = {port}\n\
-                 [out]\ntranstech = file\ntransdir = out\nqueuename = q\nmessagedir = {0}/out\n",
-                place.path().display()
-            ),
-        )?;
-        let program = Program::listening(Command::new(program).arg("-c").arg(&config), port)?;
-        Ok(Router { program, place })
-    }
-
-    fn load(&self, connections: usize, until: Until) -> Result<Load> {
-        Ok(run(self.program.address, connections, MESSAGE, until, |_| {})?)
-    }
-
-    fn files(&self) -> Result<usize> {
-        Ok(std::fs::read_dir(self.place.path().join("out"))?.count())
-    }
-}
-
 /// Durable acceptance, files written behind.
 fn accepted(program: &Path, rows: &mut Map<String, Value>) -> Result<()> {
     for (connections, count) in [(1, 20_000), (8, 80_000), (64, KEPT)] {
         let until = Until::Count(count);
         let before = floor("log", connections, until)?;
-        let router = Router::start(program, "")?;
-        let load = router.load(connections, until)?;
+        let router = Router::start(program, "", &Out::Files)?;
+        let load = router.load(connections, MESSAGE, until)?;
         let files = router.files()?;
         let resident = router.program.resident();
         drop(router);
@@ -117,9 +107,98 @@ fn accepted(program: &Path, rows: &mut Map<String, Value>) -> Result<()> {
             load.rate() / best.rate() * 100.0
         );
     }
+    Ok(())
+}
+
+/// Without the sync before the answer.
+fn not_durable(program: &Path, rows: &mut Map<String, Value>) -> Result<()> {
     let bare = floor("bare", 64, Until::Time(Duration::from_secs(3)))?;
     row(rows, "router/bare-loop/64", &bare);
-    let router = Router::start(program, "durable = False")?;
-    row(rows, "router/not-durable/64", &router.load(64, Until::Time(Duration::from_secs(3)))?);
+    let router = Router::start(program, "durable = False", &Out::Files)?;
+    row(rows, "router/not-durable/64", &router.load(64, MESSAGE, Until::Time(Duration::from_secs(3)))?);
+    Ok(())
+}
+
+/// A minute of more than can be written: senders are held back, and what waits stays what it is.
+fn sustained(program: &Path, rows: &mut Map<String, Value>) -> Result<()> {
+    let files = floor("files", 64, Until::Time(SUSTAINED / 3))?;
+    row(rows, "router/floor-F/64", &files);
+    let router = Router::start(program, "maxpending = 20000", &Out::Files)?;
+    // Up to the bound first: from there on, as much is taken in as is written.
+    router.load(64, MESSAGE, Until::Time(Duration::from_secs(1)))?;
+    while router.waiting()? < 20_000 {
+        router.load(64, MESSAGE, Until::Time(Duration::from_secs(1)))?;
+    }
+    let (before, begun) = (router.waiting()?, Instant::now());
+    let load = router.load(64, MESSAGE, Until::Time(SUSTAINED))?;
+    let after = router.waiting()?;
+    row(rows, "router/sustained/64", &load);
+    eprintln!(
+        "  {:.0} % of F, {before} messages waited before and {after} after {:.0} s",
+        load.rate() / files.rate() * 100.0,
+        begun.elapsed().as_secs_f64()
+    );
+    rows.insert(
+        "router/sustained-backlog-growth".to_owned(),
+        json!({ "count": after.saturating_sub(before) }),
+    );
+    Ok(())
+}
+
+/// Resident memory with idle connections, and with a backlog.
+fn memory(program: &Path, rows: &mut Map<String, Value>) -> Result<()> {
+    let mut held = |name: &str, kib: u64| {
+        eprintln!("router/{name}: {kib} KiB");
+        rows.insert(format!("router/{name}"), json!({ "nanoseconds": 0.0, "memory": kib * 1024 }));
+    };
+    let router = Router::start(program, "maxconnections = 2000", &Out::Files)?;
+    let idle = connect(router.program.address, 1000)?;
+    router.load(8, MESSAGE, Until::Count(1000))?;
+    held("resident-1000-idle", router.program.resident());
+    drop((idle, router));
+    let router = Router::start(program, "", &Out::Nowhere(free_port()?))?;
+    router.load(64, MESSAGE, Until::Count(QUEUED / 10))?;
+    let at_a_tenth = router.program.resident();
+    router.load(64, MESSAGE, Until::Count(QUEUED - QUEUED / 10))?;
+    let at_the_end = router.program.resident();
+    held("resident-1M-queued", at_the_end);
+    held("resident-growth", at_the_end.saturating_sub(at_a_tenth));
+    Ok(())
+}
+
+/// How long a long message waits for its answer.
+fn large(program: &Path, rows: &mut Map<String, Value>) -> Result<()> {
+    let mut message = MESSAGE.to_vec();
+    message.extend_from_slice(b"OBX|1|ED|PDF||");
+    message.resize(LARGE, b'A');
+    message.push(b'\r');
+    let router = Router::start(program, "", &Out::Files)?;
+    let mut times = Vec::new();
+    for _ in 0..11 {
+        times.push(router.load(1, &message, Until::Count(1))?.time);
+    }
+    times.sort_unstable();
+    let median = times[times.len() / 2];
+    eprintln!("router/5M: answered after {:.1} ms", median.as_secs_f64() * 1e3);
+    rows.insert("router/5M".to_owned(), json!({ "nanoseconds": median.as_nanos(), "bytes": message.len() }));
+    Ok(())
+}
+
+/// Servers of others, and the router under the same load. None of them keeps a message.
+fn peers(program: &Path, rows: &mut Map<String, Value>) -> Result<()> {
+    let python = "tests/peers/.venv/bin/python";
+    for (name, runtime, server) in [
+        ("python-hl7", python, "tests/peers/hl7_server.py"),
+        ("hl7apy", python, "tests/peers/hl7apy_server.py"),
+        ("node-hl7-server", "node", "tests/peers/node_server.mjs"),
+    ] {
+        let port = free_port()?;
+        let peer = Program::listening(Command::new(runtime).arg(server).arg(port.to_string()), port)?;
+        let load = run_transient(peer.address, 8, MESSAGE, PEER)?;
+        row(rows, &format!("router/peer-{name}-transient/8"), &load);
+    }
+    let router = Router::start(program, "", &Out::Files)?;
+    let load = run_transient(router.program.address, 8, MESSAGE, PEER)?;
+    row(rows, "router/accepted-transient/8", &load);
     Ok(())
 }

@@ -38,11 +38,6 @@ impl Slots {
         self.first + self.slots.len() as u64 - 1
     }
 
-    /// The answer is here already, and leaves when it is due.
-    pub(super) fn expect_at(&mut self, answer: Vec<u8>, due: Instant) {
-        self.slots.push_back(Slot { answer: Some(answer), due: Some(due) });
-    }
-
     /// Fills a place; with nothing if there is no answer.
     pub(super) fn answer(&mut self, slot: u64, answer: Vec<u8>, due: Option<Instant>) {
         let place = slot.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());

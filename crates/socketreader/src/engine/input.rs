@@ -6,6 +6,7 @@ use std::sync::Arc;
 use protogen_journal::Reader;
 
 use super::answer::Manner;
+use super::parked::Parked;
 use crate::board::Outbox;
 use crate::config::{Connection, Debug, Socket};
 use crate::log;
@@ -21,8 +22,12 @@ pub(super) struct Input {
     pub(super) debug: Debug,
     /// Its outgoing connections, each with the most messages that may wait there.
     pub(super) outboxes: Vec<(Arc<Outbox>, u64)>,
+    /// How many messages its outgoing connections may take now.
+    pub(super) room: usize,
     /// Why nothing more is taken: one of them has enough.
     pub(super) full: Option<String>,
+    /// Messages that wait for room, and their senders for an answer.
+    pub(super) parked: Parked,
     /// Messages that could not be stored and whose senders would not hear it.
     pub(super) again: VecDeque<Vec<u8>>,
     pub(super) open: usize,
@@ -50,7 +55,9 @@ impl Input {
             manner,
             debug: connection.debug.clone(),
             outboxes,
+            room: usize::MAX,
             full: None,
+            parked: Parked::default(),
             again: VecDeque::new(),
             open: 0,
             framing_errors: 0,
@@ -62,13 +69,19 @@ impl Input {
 impl Input {
     /// Looks whether its outgoing connections may take more.
     pub(super) fn look(&mut self, journal: &Reader) {
-        let full = self.outboxes.iter().find_map(|(outbox, most)| {
+        self.room = usize::MAX;
+        let mut full = None;
+        for (outbox, most) in &self.outboxes {
             let pending = journal.pending(&outbox.name);
-            (pending >= *most).then(|| format!("{pending} messages wait for {}", outbox.name))
-        });
+            let room = most.saturating_sub(pending);
+            self.room = self.room.min(usize::try_from(room).unwrap_or(usize::MAX));
+            if room == 0 {
+                full.get_or_insert_with(|| format!("{pending} messages wait for {}", outbox.name));
+            }
+        }
         match (&self.full, &full) {
             (None, Some(why)) => {
-                log::warning!(&self.name, "nothing is taken: {why}, maxpending allows no more")
+                log::warning!(&self.name, "nothing is taken: {why}, maxpending allows no more");
             }
             (Some(_), None) => log::warning!(&self.name, "messages are taken again"),
             _ => {}
@@ -78,6 +91,6 @@ impl Input {
 
     /// Whether its peers are not to be read: what they send cannot be stored, and not all of them would hear it.
     pub(super) fn is_blocked(&self) -> bool {
-        !self.again.is_empty()
+        !self.again.is_empty() || self.parked.is_full()
     }
 }

@@ -24,6 +24,8 @@ use crate::rejects::Rejects;
 const TURN: usize = 256 << 10;
 /// How long inputs wait that take nothing, before they are looked at again.
 const AGAIN: Duration = Duration::from_millis(100);
+/// The same while messages wait for room.
+const AGAIN_PARKED: Duration = Duration::from_millis(10);
 /// How much the unfinished frames of all peers may take, in bytes; more only where one message may be longer than half of it.
 const MAX_UNFINISHED: usize = 256 << 20;
 
@@ -305,21 +307,70 @@ impl Intake {
             self.again_at = None;
             self.look();
             self.try_again();
+            self.take_parked(events, now);
         }
         self.store(events, now);
-        if self.inputs.iter().any(|input| input.full.is_some() || input.is_blocked()) {
+        if self.inputs.iter().any(|input| !input.parked.is_empty()) {
+            self.again_at.get_or_insert(now + AGAIN_PARKED);
+        } else if self.inputs.iter().any(|input| input.full.is_some() || input.is_blocked()) {
             self.again_at.get_or_insert(now + AGAIN);
         }
         if !self.held.is_empty() && !self.stopping {
-            for id in std::mem::take(&mut self.held) {
-                events.revisit(Owner::Client(id).token());
-            }
+            self.read_those_held(events);
         }
     }
 
     /// Looks which inputs may take more.
     fn look(&mut self) {
         self.inputs.iter_mut().for_each(|input| input.look(&self.journal));
+    }
+
+    /// Those that were not read because of others are read again, unless that still holds.
+    fn read_those_held(&mut self, events: &mut EventLoop) {
+        let (clients, inputs) = (&self.clients, &self.inputs);
+        self.held.retain(|id| {
+            let Some(client) = clients.get(id) else { return false };
+            let is_blocked = inputs[client.input].is_blocked();
+            if !is_blocked {
+                events.revisit(Owner::Client(*id).token());
+            }
+            is_blocked
+        });
+    }
+
+    /// What waits for room, as far as there is some; who has waited too long is told to try later.
+    fn take_parked(&mut self, events: &mut EventLoop, now: Instant) {
+        let time = SystemTime::now();
+        let mut told = Vec::new();
+        for (index, input) in self.inputs.iter_mut().enumerate() {
+            for _ in 0..input.room {
+                let Some(waiting) = input.parked.take() else { break };
+                // One that has gone has no answer, and sends it again.
+                if self.clients.contains_key(&waiting.client) {
+                    let message = Message { connection: Arc::clone(&input.name), time, bytes: waiting.bytes };
+                    let (client, slot, answer) = (waiting.client, waiting.slot, waiting.answer);
+                    self.group.push(message, Sender { client, slot, input: index, answer, hears_no: true });
+                }
+            }
+            while let Some(late) = input.parked.take_late(now) {
+                let Some(client) = self.clients.get_mut(&late.client) else { continue };
+                let text = format!("try later: {}", input.full.as_deref().unwrap_or("the router ends"));
+                let settings = &input.socket.mllp;
+                let no = self.answers.negative(
+                    &late.bytes,
+                    input.manner,
+                    Outcome::Rejected,
+                    &text,
+                    settings,
+                    time,
+                );
+                client.slots.answer(late.slot, no, None);
+                told.push(late.client);
+            }
+        }
+        for id in told {
+            self.settle(id, events, now);
+        }
     }
 
     /// What could not be stored before, of inputs that may take more now.
@@ -403,8 +454,10 @@ impl Intake {
     }
 
     /// Reads no more; what is being stored is still answered.
-    pub(super) fn stop(&mut self) {
+    pub(super) fn stop(&mut self, now: Instant) {
         self.stopping = true;
+        self.inputs.iter_mut().for_each(|input| input.parked.give_up(now));
+        self.again_at = Some(now);
     }
 
     /// Whether every message that was read is stored and its answer written.

@@ -10,6 +10,7 @@ mod input;
 mod intake;
 mod judge;
 mod outlet;
+mod parked;
 mod receivers;
 mod sink;
 mod token;

@@ -1,7 +1,7 @@
 //! What becomes of the items that a peer's decoder finds.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use protogen_core::hl7::Outcome;
 use protogen_core::llp::NoteKind;
@@ -14,9 +14,6 @@ use super::input::Input;
 use super::intake::{Group, Sender};
 use crate::log;
 use crate::rejects::Rejects;
-
-/// How long the answer "try later" waits, so that a sender that tries again at once does not keep us busy.
-const LATER: Duration = Duration::from_millis(100);
 
 /// Where the items of one peer go.
 pub(super) struct Sink<'a> {
@@ -62,17 +59,15 @@ impl Sink<'_> {
             // It stays with its sender: what is rejected is not delivered.
             return self.refuse(message, Outcome::Rejected, "rejected, as debug says");
         }
-        if let Some(why) = &self.input.full {
-            if !hears_no {
-                return self.input.again.push_back(message.to_vec());
-            }
-            let text = format!("try later: {why}");
-            let answer =
-                self.answers.negative(message, manner, Outcome::Rejected, &text, settings, self.time);
-            return self.slots.expect_at(answer, self.now + LATER);
+        // What waits already goes first.
+        if !hears_no && (self.input.full.is_some() || !self.input.again.is_empty()) {
+            return self.input.again.push_back(message.to_vec());
         }
         let slot = self.slots.expect(None);
         let answer = if self.input.debug.noack { Vec::new() } else { stored };
+        if self.input.full.is_some() || !self.input.parked.is_empty() {
+            return self.input.parked.push(message.to_vec(), self.id, slot, answer, self.now);
+        }
         let message = Message { connection: Arc::clone(name), time: self.time, bytes: message.to_vec() };
         let sender = Sender { client: self.id, slot, input: self.index, answer, hears_no };
         self.group.push(message, sender);

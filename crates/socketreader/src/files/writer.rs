@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use jiff::ZonedDateTime;
 use nix::sys::stat::{Mode, umask};
 use protogen_journal::{Completion, Delivery, Outcome, OutputReader, Producer, Refusal, Stored};
-use protogen_sys::durable::{DurableError, MAX_GROUP, Staged, stage_with, sync_directory};
+use protogen_sys::durable::{DurableError, MAX_GROUP, Staged, Unsynced, fill_with, sync_directory};
 use protogen_sys::files::RealFiles;
 use protogen_sys::priority::give_way;
 
@@ -165,15 +165,17 @@ impl Writer {
             item.placed.take_if(|name| !self.settings.dir.join(name).exists());
         }
         while let Some(first) = self.group.iter().position(|item| item.placed.is_none()) {
-            let mut staged = Vec::new();
+            let mut filled = Vec::new();
             for item in &self.group[first..] {
                 let (name, is_whole) = self.names.next(&item.stored.bytes, &now);
                 if !is_whole {
                     let sequence = item.stored.sequence;
                     log::warning!(&self.name, "message {sequence} is not HL7: its name has no hl7prefix");
                 }
-                staged.push((self.stage(&name, &item.stored.bytes)?, name));
+                filled.push((self.write_temporary(&name, &item.stored.bytes)?, name));
             }
+            let staged = filled.into_iter().map(|(file, name)| Ok((file.sync()?, name)));
+            let staged = staged.collect::<Result<Vec<(Staged<'_, _>, _)>, DurableError>>()?;
             if let Err(error) = self.names.save() {
                 log::error!(&self.name, "cannot keep the last file name: {error}");
             }
@@ -190,10 +192,14 @@ impl Writer {
         sync_directory(&RealFiles, &self.settings.dir.join(name))
     }
 
-    fn stage(&self, name: &OsString, message: &[u8]) -> Result<Staged<'static, RealFiles>, DurableError> {
+    fn write_temporary(
+        &self,
+        name: &OsString,
+        message: &[u8],
+    ) -> Result<Unsynced<'static, RealFiles>, DurableError> {
         let path = self.settings.dir.join(name);
         let newline: &[u8] = if self.settings.newline { b"\n" } else { b"" };
-        stage_with(&RealFiles, &path, |file| {
+        fill_with(&RealFiles, &path, |file| {
             file.write_all_at(message, 0)?;
             file.write_all_at(newline, message.len() as u64)?;
             file.set_permissions(Permissions::from_mode(self.mode))
@@ -205,7 +211,9 @@ impl Writer {
             let file = placed.unwrap_or_default();
             let named = log::Named(&stored.bytes);
             log::info!(&self.name, "message {} written as {}: {named}", stored.sequence, file.display());
-            let note = file.into_encoded_bytes();
+            // With its place, so that it is found again: hl7 trace looks there.
+            let path = self.settings.dir.join(file);
+            let note = std::path::absolute(&path).unwrap_or(path).into_os_string().into_encoded_bytes();
             self.board.tell(|| follow::line(&self.name, &stored, Outcome::Delivered, &note));
             let output = Arc::clone(&self.name);
             let delivery = Delivery { sequence: stored.sequence, output, outcome: Outcome::Delivered, note };

@@ -1,0 +1,158 @@
+//! `hl7 trace`: the account of a message from a router's journal, spool directories, a gateway's journal, and logs.
+
+use protogen_testkit::{Dir, Output};
+use serde_json::Value;
+
+use crate::socketreader::support::{Peer, Router, Setup, acknowledgment, adt, adts};
+use crate::support::hl7;
+
+fn trace(home: &std::path::Path, key: &str) -> Output {
+    hl7().args(["trace", key]).env("PG_HOME", home).run()
+}
+
+fn events(home: &std::path::Path, key: &str) -> Vec<String> {
+    let output = hl7().args(["trace", "--json", key]).env("PG_HOME", home).run();
+    let told: Value = serde_json::from_str(&output.stdout()).unwrap();
+    let events = told["events"].as_array().unwrap().iter();
+    events
+        .filter(|event| event["event"] != "log")
+        .map(|event| event["text"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// A router with a spool directory and a receiver behind it, all in `home`.
+fn router() -> (Router, Peer) {
+    let receiver = Peer::listen();
+    let setup = Setup::new();
+    let spool = setup.dir.make("home/var/spool/Q");
+    setup.dir.make("home/var/log");
+    let to_spool = format!("messagedir = {}", spool.display());
+    let setup = setup
+        .general("statedir = home/var/socketreader\nlogfile = home/var/log/socketreader.log")
+        .server_in("in", "usehl7 = True")
+        .file_out("spool", &to_spool)
+        .client_out("lab", receiver.port(), "usehl7 = True");
+    (setup.start(), receiver)
+}
+
+/// The name of the only file of a directory.
+fn only(dir: &Dir, directory: &str) -> String {
+    let names: Vec<String> = dir.list(directory).into_iter().filter(|name| !name.starts_with('.')).collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    names[0].clone()
+}
+
+#[test]
+fn a_message_is_followed_from_hop_to_hop() {
+    let (mut router, receiver) = router();
+    let home = router.dir.join("home");
+    let mut link = receiver.accept();
+    router.connect("in").exchange(&adt("T1"), "AA T1");
+    let message = link.frame();
+    router.wait("spooled", || {
+        !router.dir.list("home/var/spool/Q").is_empty() && !events(&home, "T1").is_empty()
+    });
+    router.wait("written", || events(&home, "T1").iter().any(|text| text.starts_with("written by spool")));
+    let name = only(&router.dir, "home/var/spool/Q");
+    let output = trace(&home, "T1");
+    output.success().stdout_contains("came by in, stored as number 1\n").stdout_contains("waits for lab\n");
+    output
+        .stdout_contains(&format!("T1: waiting for lab; waiting as {}/var/spool/Q/{name}\n", home.display()));
+    link.send(&acknowledgment(&message, "AE"));
+    router.wait("a dead letter", || events(&home, "T1").contains(&"dead letter of lab: AE".to_owned()));
+    router.end();
+    trace(&home, "T1").success().stdout_contains("T1: dead letter of lab; waiting as ");
+
+    // As hl7tocv and cvgateway leave it.
+    let dir = &router.dir;
+    dir.make("home/var/log/Q");
+    std::fs::rename(dir.join(format!("home/var/spool/Q/{name}")), dir.join(format!("home/var/log/Q/{name}")))
+        .unwrap();
+    dir.write(format!("home/var/log/Q/{name}.ack"), b"MSH|^~\\&|CVGATEWAY\rMSA|AA|T1|admitted\r");
+    dir.make("home/var/log/cvgateway/20261123");
+    for (kind, contents) in [
+        ("REQ", adt("T1")),
+        ("FWD", adt("77")),
+        ("FAK", b"MSH|^~\\&|CV\rMSA|AA|77\r".to_vec()),
+        ("ACK", b"MSH|^~\\&|CVGATEWAY\rMSA|AA|T1|admitted\r".to_vec()),
+    ] {
+        dir.write(format!("home/var/log/cvgateway/20261123/{kind}20261123T210509.123Z-000001"), contents);
+    }
+    let told = events(&home, "T1");
+    for text in [
+        "sent from the spool directory: AA admitted",
+        "received by the gateway",
+        "sent on to CareVue",
+        "answered by CareVue: AA",
+        "answered by the gateway: AA admitted",
+    ] {
+        assert!(told.contains(&text.to_owned()), "{text}: {told:?}");
+    }
+    trace(&home, "T1").success().stdout_contains(
+        "T1: dead letter of lab; sent (AA admitted); handled by the gateway (AA admitted)\n",
+    );
+    // The router's log names it, and nothing of the message is shown.
+    trace(&home, "T1").stdout_contains("socketreader.log: ").stdout_contains("message 1 written as ");
+    assert!(!trace(&home, "T1").stdout().contains("Doe"));
+}
+
+#[test]
+fn what_is_not_accounted_for_is_said() {
+    let (mut router, _receiver) = router();
+    let home = router.dir.join("home");
+    router.connect("in").exchange(&adt("T1"), "AA T1");
+    router.wait("spooled", || events(&home, "T1").iter().any(|text| text.starts_with("written by spool")));
+    let name = only(&router.dir, "home/var/spool/Q");
+    router.end();
+    let file = router.dir.join(format!("home/var/spool/Q/{name}"));
+    std::fs::remove_file(&file).unwrap();
+    let told = format!(
+        "T1: UNACCOUNTED FOR: {} is not there any more, and nothing tells why; waiting for lab\n",
+        file.display()
+    );
+    trace(&home, "T1").code(1).stdout_contains(&told);
+    // A request without an answer: its sender has it, or nobody.
+    router.dir.make("home/var/log/cvgateway");
+    let request = router.dir.write("home/var/log/cvgateway/REQ20261123T210509.123Z-000001", adt("T2"));
+    trace(&home, "T2")
+        .code(1)
+        .stdout_contains(&format!("T2: UNACCOUNTED FOR: {} has no answer\n", request.display()));
+    router.dir.write("home/var/spool/Q/2", adt("T2"));
+    trace(&home, "T2").success().stdout_contains("T2: waiting as ");
+    router.dir.write("home/var/spool/Q/.2.neg", "AE unknown bed\n2026-11-23T21:05:09Z\n");
+    trace(&home, "T2").success().stdout_contains("T2: refused (AE unknown bed), waiting as ");
+    trace(&home, "T3").code(1).stderr_contains("nothing is known of T3 in ");
+    // What cannot be read may hold what is missing.
+    let segment = router.dir.join("home/var/socketreader/journal/00000000000000000001.seg");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let at = bytes.windows(4).position(|four| four == b"MSH|").unwrap();
+    bytes[at] = b'?';
+    std::fs::write(&segment, bytes).unwrap();
+    trace(&home, "T2").code(1).stderr_contains("damaged at byte ");
+}
+
+#[test]
+fn a_patient_has_all_messages_and_an_id_its_parts() {
+    let dir = Dir::new();
+    dir.make("var/spool/Q");
+    for (number, message) in adts("P", 3).iter().enumerate() {
+        dir.write(format!("var/spool/Q/{number}"), message);
+    }
+    dir.write("var/spool/Q/part", adt("P001.2"));
+    dir.write("var/spool/Q/other", adt("P0012"));
+    dir.write("var/spool/Q/.3.tmp", adt("P001"));
+    let of = |key: &str| {
+        let told: Value = serde_json::from_str(
+            &hl7().args(["trace", "--json", "--in"]).arg(dir.path()).arg(key).run().stdout(),
+        )
+        .unwrap();
+        let messages = told["messages"].as_array().unwrap().iter();
+        messages.map(|message| message["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("P001"), ["P001", "P001.2"]);
+    assert_eq!(of("P002"), ["P002"]);
+    // PID-3 of these is the control id.
+    std::fs::write(dir.join("var/spool/Q/9"), b"MSH|^~\\&|A|B|C|D|1||ADT^A02|X9|P|2.3\rPID|1||P002^^^KIS\r")
+        .unwrap();
+    assert_eq!(of("P002"), ["P002", "X9"]);
+}
