@@ -123,7 +123,7 @@ fn a_wrong_command_line_changes_nothing() {
     install(&root, &["--frobnicate"]).code(2).stderr_contains("--frobnicate is no option");
     install(&root, &["--prefix"]).code(2).stderr_contains("usage: ");
     install(&root, &["--prefix", "here"]).code(1).stderr_contains("must begin with /");
-    install(&root, &["--programs", "/nowhere"]).code(1).stderr_contains("/nowhere/hl7 is missing");
+    install(&root, &["--programs", "/nowhere"]).code(1).stderr_contains("/nowhere/cvgateway is missing");
 }
 
 #[test]

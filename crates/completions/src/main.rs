@@ -12,6 +12,7 @@ const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 fn programs() -> Vec<Command> {
     vec![
         protogen_carevue_sim::command(),
+        protogen_cvgateway::command(),
         protogen_hl7::command(),
         protogen_idb_direct::command(),
         protogen_labeventinfomgr::command(),
