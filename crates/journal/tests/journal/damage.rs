@@ -154,3 +154,32 @@ fn one_wrong_byte_anywhere_is_seen() {
         }
     }
 }
+
+#[test]
+fn a_torn_end_is_wiped_before_anything_follows_it() {
+    let dir = Dir::new();
+    let last = journal(&dir).pop().unwrap();
+    let bytes = dir.read(format!("j/{last}"));
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    // What a power cut may leave behind the last sync: the end of a record without its beginning, then a whole one.
+    let at = place_of(&bytes, "message 39 ");
+    let next = place_of(&bytes, "message 40 ");
+    let torn = &bytes[at..next + 200];
+    let mut left = bytes.clone();
+    left[end..end + torn.len()].copy_from_slice(torn);
+    dir.write(format!("j/{last}"), &left);
+
+    let (journal, recovery) = Journal::open(&dir.join("j"), settings()).unwrap();
+    assert!(recovery.torn > 0, "{recovery:?}");
+    assert_eq!(recovery.end, end as u64);
+    let wiped = dir.read(format!("j/{last}"));
+    assert!(wiped[end..].iter().all(|byte| *byte == 0), "bytes of the torn end are left");
+    assert_eq!(wiped[..end], bytes[..end]);
+    let expected: Vec<u64> = (3..=40).collect();
+    assert_eq!(waiting(&journal.reader(), "x"), expected);
+    assert_eq!(store(&producer(&journal), message("a", "on we go")), Ok(42));
+    journal.close();
+    let (journal, recovery) = Journal::open(&dir.join("j"), settings()).unwrap();
+    assert_eq!(recovery.torn, 0);
+    assert_eq!(waiting(&journal.reader(), "x").len(), expected.len() + 1);
+}
