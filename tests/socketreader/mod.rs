@@ -1,5 +1,6 @@
 //! The socketreader program, as an interface engineer uses it.
 
+mod alerts;
 mod check;
 mod crash;
 mod crowd;

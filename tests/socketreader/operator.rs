@@ -12,20 +12,20 @@ use super::support::{Link, Peer, Router, Setup, adt, adts, control_id};
 
 impl Router {
     /// The same program with the same configuration, told to do something.
-    fn ask(&self, arguments: &[&str]) -> Output {
+    pub fn ask(&self, arguments: &[&str]) -> Output {
         self.asking(arguments).run()
     }
 
-    fn asking(&self, arguments: &[&str]) -> TestCommand {
+    pub fn asking(&self, arguments: &[&str]) -> TestCommand {
         self.command.clone().args(arguments)
     }
 
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub fn json(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(&self.ask(arguments).stdout()).unwrap()
     }
 
     /// What `--queues --json` says about the connection out.
-    fn out(&self) -> Value {
+    pub fn out(&self) -> Value {
         let found = self.json(&["--queues", "--json"]);
         found["queues"].as_array().unwrap().iter().find(|row| row["connection"] == "out").unwrap().clone()
     }

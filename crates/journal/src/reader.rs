@@ -103,8 +103,13 @@ impl Reader {
     pub fn open(directory: &Path) -> Result<Reader, JournalError> {
         let examined = recover::examine(directory)?
             .ok_or_else(|| JournalError::Missing { path: recover::segment_path(directory, 1) })?;
-        let view =
-            View { state: examined.state, segments: examined.segments, groups: 0, last_sync: Duration::ZERO };
+        let view = View {
+            state: examined.state,
+            segments: examined.segments,
+            groups: 0,
+            last_sync: Duration::ZERO,
+            slowest_sync: Duration::ZERO,
+        };
         Ok(Reader::of(directory, Shared::new(view)))
     }
 
@@ -223,6 +228,12 @@ impl Reader {
             last_sync: view.last_sync,
             outputs: outputs.collect(),
         }
+    }
+
+    /// How long the longest sync took since this was asked last: for one that watches the disk.
+    #[must_use]
+    pub fn take_slowest_sync(&self) -> Duration {
+        std::mem::take(&mut self.shared.lock().slowest_sync)
     }
 
     /// The inputs of an output now, encoded.

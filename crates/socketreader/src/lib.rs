@@ -2,6 +2,7 @@
 //!
 //! [`config`] reads and checks the configuration; `daemon` moves the messages.
 
+mod alerts;
 mod backoff;
 mod bell;
 mod board;
