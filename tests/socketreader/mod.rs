@@ -22,3 +22,4 @@ mod policy;
 mod repair;
 mod site;
 pub mod support;
+mod tryout;
