@@ -25,6 +25,8 @@ pub enum Manner {
     Close,
     /// With these bytes.
     Bytes(&'static str),
+    /// As this says of each control id; none: closes.
+    Judge(fn(&str) -> Option<(&'static str, &'static str)>),
 }
 
 impl Fsi {
@@ -44,10 +46,15 @@ impl Fsi {
                 let message: String = message.iter().map(|byte| char::from(*byte)).collect();
                 let id = message.split('|').nth(9).unwrap_or_default().to_owned();
                 kept.lock().unwrap().push(message);
+                let answered = |code: &str, text: &str| {
+                    format!("MSH|^~\\&|ADT|F|CVGATEWAY|F|||ACK|1|P|2.1\rMSA|{code}|{id}|{text}\r")
+                };
                 let answer = match told.lock().unwrap().clone() {
-                    Manner::Answer(code, text) => {
-                        format!("MSH|^~\\&|ADT|F|CVGATEWAY|F|||ACK|1|P|2.1\rMSA|{code}|{id}|{text}\r")
-                    }
+                    Manner::Answer(code, text) => answered(code, text),
+                    Manner::Judge(judge) => match judge(&id) {
+                        Some((code, text)) => answered(code, text),
+                        None => continue,
+                    },
                     Manner::Close => continue,
                     Manner::Bytes(bytes) => bytes.to_owned(),
                 };

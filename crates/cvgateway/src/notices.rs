@@ -67,5 +67,6 @@ fn mail(site: &Site, subject: &str, text: &str) -> Result<(), String> {
 }
 
 fn show(site: &Site, text: &str) -> Result<(), String> {
-    carevue::show_system_message(site, text, SHOW_LIMIT).map_err(|error| format!("no system message: {error}"))
+    carevue::show_system_message(site, text, SHOW_LIMIT)
+        .map_err(|error| format!("no system message: {error}"))
 }

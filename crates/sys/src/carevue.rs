@@ -86,10 +86,8 @@ pub fn run(site: &Site, words: &[&[u8]], limits: Limits) -> Result<Vec<u8>, Erro
     let host = site.carevue().map_err(Error::Site)?;
     let shell = remote_shell();
     let mut command = command(&host, &shell, words).map_err(Error::Word)?;
-    let finished = child::run(&mut command, b"", limits).map_err(|source| Error::Run {
-        program: shell.first().cloned().unwrap_or_default(),
-        source,
-    })?;
+    let finished = child::run(&mut command, b"", limits)
+        .map_err(|source| Error::Run { program: shell.first().cloned().unwrap_or_default(), source })?;
     match finished.timed_out {
         true => Err(Error::TimedOut(limits.time)),
         false if !finished.status.success() => Err(Error::Failed(finished.status)),

@@ -101,11 +101,8 @@ impl Server {
     /// # Errors
     /// Why there is no answer.
     pub fn exchange(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
-        let settings = Settings {
-            token: self.token.clone(),
-            max_message: self.max_message,
-            idle_timeout: self.answer,
-        };
+        let settings =
+            Settings { token: self.token.clone(), max_message: self.max_message, idle_timeout: self.answer };
         let mut link = Client::new(settings);
         link.send(message, Kind::Request, Instant::now()).map_err(Error::Unsendable)?;
         let mut out = Vec::new();
@@ -191,8 +188,5 @@ impl Server {
 }
 
 fn is_momentary(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

@@ -1,0 +1,6 @@
+//! hl7tocv, over a stand-in for the gateway and over the real one.
+
+mod batch;
+mod list;
+mod program;
+mod support;
