@@ -158,6 +158,11 @@ impl Site {
         format!("127.0.0.1:{port}").parse().unwrap()
     }
 
+    /// Where it listens, as a command line has it.
+    pub fn place(&self) -> String {
+        format!("{}%127.0.0.1", self.address().port())
+    }
+
     /// What idb_direct is to answer, one after the other.
     pub fn census(&self, statuses: &[u8]) {
         let lines: String = statuses.iter().map(|status| format!("{status}\n")).collect();

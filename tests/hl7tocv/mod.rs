@@ -1,6 +1,7 @@
 //! hl7tocv, over a stand-in for the gateway and over the real one.
 
 mod batch;
+mod crash;
 mod list;
 mod program;
 mod support;

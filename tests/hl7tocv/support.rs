@@ -86,7 +86,10 @@ impl Site {
 
     /// The control ids that the gateway got, in order.
     pub fn sent(&self) -> Vec<String> {
-        self.gateway.take().iter().map(|message| message.split('|').nth(9).unwrap().to_owned()).collect()
+        let taken = self.gateway.take();
+        // A run that was killed may have connected and said nothing.
+        let messages = taken.iter().filter(|message| !message.is_empty());
+        messages.map(|message| message.split('|').nth(9).unwrap().to_owned()).collect()
     }
 
     pub fn log(&self) -> String {

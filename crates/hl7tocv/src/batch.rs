@@ -53,13 +53,16 @@ struct Failure(String);
 
 impl From<SpoolError> for Failure {
     fn from(error: SpoolError) -> Failure {
-        let hint = if error.is_full() { " (the disk is full)" } else { "" };
-        Failure(format!("{error}{hint}"))
+        Failure(error.to_string())
     }
 }
 
 fn locked(queue: &Queue, reports: &Reports) -> Result<Exit, Failure> {
     let spool = spool::Queue::open(&queue.spool, &queue.log)?;
+    // Before the lock, too, which a full disk may not let us have.
+    if is_blocked(queue, &spool)? {
+        return Ok(Exit::Done);
+    }
     let _lock = match Lock::take_run_lock(&queue.spool) {
         Ok(lock) => lock,
         Err(LockError::Held { holder, .. }) => {
@@ -71,13 +74,20 @@ fn locked(queue: &Queue, reports: &Reports) -> Result<Exit, Failure> {
     };
     // Whoever was reported to hold the lock does not any more.
     let _ = std::fs::remove_file(queue.spool.join(HELD_REPORTED));
-    if let Some(mark) = spool.error_mark()? {
-        log::debug!("{}: blocked: {}", queue.name, mark.reason);
+    if is_blocked(queue, &spool)? {
         return Ok(Exit::Done);
     }
     spool.remove_leftovers(LEFTOVER)?;
     let end = Instant::now() + queue.manner.run_limit;
     Run { queue, reports, spool, server: queue.manner.server(), end }.deliver_all()
+}
+
+fn is_blocked(queue: &Queue, spool: &spool::Queue) -> Result<bool, Failure> {
+    let mark = spool.error_mark()?;
+    if let Some(mark) = &mark {
+        log::debug!("{}: blocked: {}", queue.name, mark.reason);
+    }
+    Ok(mark.is_some())
 }
 
 /// Once for each time somebody holds it.
