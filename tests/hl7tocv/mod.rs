@@ -3,5 +3,7 @@
 mod batch;
 mod crash;
 mod list;
+mod operator;
 mod program;
 mod support;
+mod terminal;

@@ -246,7 +246,7 @@ impl Run<'_> {
 }
 
 /// A file's name for the log and for mails.
-fn shown(name: &(impl AsRef<OsStr> + ?Sized)) -> String {
+pub(crate) fn shown(name: &(impl AsRef<OsStr> + ?Sized)) -> String {
     let name: OsString = name.as_ref().to_owned();
     name.into_string().unwrap_or_else(|name| printable(name.as_encoded_bytes()))
 }

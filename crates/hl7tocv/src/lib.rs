@@ -7,11 +7,12 @@ mod args;
 mod batch;
 mod delivery;
 mod list;
+mod operator;
 pub mod queues;
 mod reports;
 pub mod settings;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -75,14 +76,18 @@ fn run(args: &Args) -> Result<Exit> {
     }
     let run_log = args.run_log.as_deref().or(queues.run_log.as_deref());
     let run_log = if args.log_facility.is_some() { None } else { run_log };
-    let mut log = Setup::new(own_name()).file(run_log);
+    // The operator's terminal is not the log's.
+    let mut log = Setup::new(own_name()).file(run_log).terminal(args.mode.is_some());
     if let Some(name) = &args.log_facility {
         log = log.facility(name.parse().map_err(anyhow::Error::msg).context("--log-facility")?);
+    }
+    if args.mode.is_none() && !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+        bail!("the operator's mode needs a terminal; for cron: {} batch", own_name());
     }
     log.install()?;
     match args.mode {
         Some(Mode::Batch) => Ok(batch::run_all(&chosen, &site)),
-        None => bail!("the operator's mode needs a terminal; for cron: {} batch", own_name()),
+        None => operator::run(&chosen, &site),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! - running: [`event_loop`], [`connection`], [`daemon`], [`pid_file`], [`sd_notify`], [`exit`], [`log`], [`child`],
 //!   [`open_files`]
-//! - lines: [`tty`], [`unix_socket`]
+//! - lines and users: [`tty`], [`unix_socket`], [`terminal`]
 //! - files: [`files`], [`access`], [`durable`], [`spool`], [`lock`], [`toml_file`]
 //! - the site: [`site`], [`services`], [`illp`], [`hl7hosts`], [`mail`], [`carevue`]
 //!
@@ -30,6 +30,7 @@ pub mod sd_notify;
 pub mod services;
 pub mod site;
 pub mod spool;
+pub mod terminal;
 pub mod toml_file;
 pub mod tty;
 pub mod unix_socket;
