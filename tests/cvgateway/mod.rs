@@ -5,4 +5,4 @@ mod cases;
 mod life;
 mod oru;
 mod program;
-mod support;
+pub mod support;

@@ -25,6 +25,8 @@ pub enum Manner {
     Close,
     /// With these bytes.
     Bytes(&'static str),
+    /// As this says of each control id; none: closes.
+    Judge(fn(&str) -> Option<(&'static str, &'static str)>),
 }
 
 impl Fsi {
@@ -44,10 +46,15 @@ impl Fsi {
                 let message: String = message.iter().map(|byte| char::from(*byte)).collect();
                 let id = message.split('|').nth(9).unwrap_or_default().to_owned();
                 kept.lock().unwrap().push(message);
+                let answered = |code: &str, text: &str| {
+                    format!("MSH|^~\\&|ADT|F|CVGATEWAY|F|||ACK|1|P|2.1\rMSA|{code}|{id}|{text}\r")
+                };
                 let answer = match told.lock().unwrap().clone() {
-                    Manner::Answer(code, text) => {
-                        format!("MSH|^~\\&|ADT|F|CVGATEWAY|F|||ACK|1|P|2.1\rMSA|{code}|{id}|{text}\r")
-                    }
+                    Manner::Answer(code, text) => answered(code, text),
+                    Manner::Judge(judge) => match judge(&id) {
+                        Some((code, text)) => answered(code, text),
+                        None => continue,
+                    },
                     Manner::Close => continue,
                     Manner::Bytes(bytes) => bytes.to_owned(),
                 };
@@ -149,6 +156,11 @@ impl Site {
         let status = states.iter().find_map(|state| state.strip_prefix("STATUS=listening on ")).unwrap();
         let port = status.split(' ').next().unwrap().rsplit(':').next().unwrap();
         format!("127.0.0.1:{port}").parse().unwrap()
+    }
+
+    /// Where it listens, as a command line has it.
+    pub fn place(&self) -> String {
+        format!("{}%127.0.0.1", self.address().port())
     }
 
     /// What idb_direct is to answer, one after the other.
