@@ -6,3 +6,4 @@ mod life;
 mod oru;
 mod program;
 mod support;
+mod ward;
