@@ -5,5 +5,6 @@ mod cases;
 mod life;
 mod oru;
 mod program;
+mod rows;
 mod support;
 mod ward;

@@ -102,11 +102,16 @@ pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate
         Err(why) => return left(why, true),
     };
     let unit = row.unit.clone().unwrap_or_default();
+    let allowed = format!("{} to {} {unit}", row.allowed.low, row.allowed.high);
     if row.allowed.is_below(number) || row.allowed.is_above(number) {
-        let allowed = format!("{} to {} {unit}", row.allowed.low, row.allowed.high);
         return left(format!("its value is outside of {allowed}"), true);
     }
     let Some(value) = row.print(number) else { return left("its value has too many digits".into(), true) };
+    // An increment may be larger than the lower boundary, and what is printed is what CareVue stores.
+    let Some(printed) = parse_decimal(&value) else { return left("its value is no number".into(), true) };
+    if row.allowed.is_below(printed) || row.allowed.is_above(printed) {
+        return left(format!("its value is rounded to {value}, outside of {allowed}"), true);
+    }
     match (row.lab_event_class.is_some(), row.msmt.as_deref()) {
         (false, Some("H")) => Fate::Admit { kind: 'H', value },
         (false, Some("W")) => Fate::Admit { kind: 'W', value },
