@@ -2,6 +2,7 @@
 
 mod adt;
 mod cases;
+mod golden;
 mod life;
 mod oru;
 mod program;

@@ -100,13 +100,52 @@ fn blood_tells_where_it_is_from() {
     assert!(site.fsi.take()[0].contains("BGATEMPA"));
 }
 
+/// A code of another system is found by the LOINC table; a number of LOINC+ is never taken for LOINC's own.
+#[test]
+fn codes_of_other_systems_are_found_in_the_loinc_table() {
+    let site = Site::new().with_tables();
+    let row = |number: &str, astm: &str| {
+        let mut columns = [""; 25];
+        (columns[0], columns[1], columns[11]) = (number, "X", astm);
+        columns.map(|column| format!("\"{column}\"")).join("\t") + "\n"
+    };
+    let own = row("6298-4", "K1") + &row("2947-0", "NAX") + &row("2069-3", "NAX") + &row("9984-6", "OTHER");
+    let own = site.dir.write("own.tab", own);
+    let manager = protogen_testkit::TestCommand::new(env!("CARGO_BIN_EXE_loincmgr"));
+    let manager = manager.env("PG_CODELIB", site.dir.join("lib/codes")).arg("-c").arg(own);
+    let extensions = crate::support::top().join("etc/LOINC+.tab");
+    manager.arg("--extensions").arg(extensions).run().success();
+    let site = site.start();
+    for (id, (code, expected)) in [
+        ("K1^POTASSIUM^AS4", Ok("6298-4")),
+        ("K1^POTASSIUM^L", Err("no row in LabEventInfo")),
+        ("NAX^SODIUM^AS4", Err("it stands for several rows")),
+        ("9984^BODY TEMPERATURE^L", Ok("BGATEMPA")),
+        ("9984-6", Ok("BGATEMPA")),
+        ("9984-6^BODY TEMPERATURE^LOINC+", Ok("BGATEMPA")),
+        ("9984-6^SOMETHING ELSE^LN", Err("no row in LabEventInfo")),
+        ("6298-4^POTASSIUM^LN", Ok("6298-4")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let unit = if code.starts_with('9') { "37|cel" } else { "4|mmol/l" };
+        let observed = [&format!("NM|{code}||{unit}"), "NM|2339-0||5|mmol/l"];
+        let text = told(&site.send(oru(id, "BLDA", &observed).as_bytes())).1;
+        let sent = site.fsi.take().remove(0);
+        let key = observations(&sent)[0].split('|').nth(3).unwrap();
+        assert_eq!(key, expected.unwrap_or("2339-0"), "{code}: {text}");
+        assert!(text.contains(expected.err().unwrap_or_default()), "{code}: {text}");
+    }
+}
+
 #[test]
 fn an_oru_of_several_orders_is_taken_apart() {
     let site = Site::new().with_tables().start();
     let two = oru(1, "", &["NM|6298-4||4|mmol/l"]) + "OBR|2\rOBX|1|NM|2947-0||140|mmol/l\r";
     assert_eq!(
         told(&site.send(two.as_bytes())),
-        ("AA".into(), "part 1: 1 results forwarded; part 2: 1 results forwarded".into())
+        ("AA".into(), "part 1: 1 result forwarded; part 2: 1 result forwarded".into())
     );
     let sent = site.fsi.take();
     assert!(sent[0].contains("|ORU^R01|1.1|") && sent[1].contains("|ORU^R01|1.2|"), "{sent:?}");
@@ -115,10 +154,7 @@ fn an_oru_of_several_orders_is_taken_apart() {
     let bad = two.replace("|R01|1|", "|R01|2|").replace("2947-0", "XXXX");
     let (code, text) = told(&site.send(bad.as_bytes()));
     assert_eq!(code, "AE");
-    assert!(
-        text.contains("part 1: 1 results forwarded; part 2: no result is left; left out: XXXX"),
-        "{text}"
-    );
+    assert!(text.contains("part 1: 1 result forwarded; part 2: no result is left; left out: XXXX"), "{text}");
     assert_eq!(site.fsi.take().len(), 1);
     // An id that has no room for the suffix is one of the gateway's own.
     let long = two.replace("^R01|1|", "^R01|0123456789012345678|");

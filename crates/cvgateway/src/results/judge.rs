@@ -134,7 +134,8 @@ pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate
     }
 }
 
-/// The row of a code: by itself, else by the LOINC numbers that its coding system gives it.
+/// The row of a code: by itself, else by the LOINC numbers that its coding system gives it. A row with a number of LOINC+
+/// is not taken for LOINC's own number, which means something else.
 fn find(
     code: &str,
     system: &str,
@@ -145,12 +146,17 @@ fn find(
         log::error!("{error}");
         "the code tables cannot be read".to_owned()
     };
+    let system = CodingSystem::of_name(system);
     if let Some(row) = infos.info(code).map_err(broken)? {
-        return Ok(Some(row));
+        let is_plus = match (&tables.loinc, system) {
+            (Some(loinc), Some(CodingSystem::Loinc)) => {
+                loinc.record(&format!("LOINC+:{code}")).map_err(broken)?.is_some()
+            }
+            _ => false,
+        };
+        return Ok(Some(row).filter(|_| !is_plus));
     }
-    let (Some(loinc), Some(system)) = (&tables.loinc, CodingSystem::of_name(system)) else {
-        return Ok(None);
-    };
+    let (Some(loinc), Some(system)) = (&tables.loinc, system) else { return Ok(None) };
     let mut found: Vec<LabEventInfo> = Vec::new();
     for record in loinc.records(code, system).map_err(broken)? {
         let number = record.number();
