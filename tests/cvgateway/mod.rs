@@ -2,6 +2,7 @@
 
 mod adt;
 mod cases;
+mod crash;
 mod golden;
 mod life;
 mod oru;

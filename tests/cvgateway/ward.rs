@@ -2,6 +2,7 @@
 
 use super::support::{address, journal, make_tables, transact};
 use protogen_testkit::{Daemon, Dir, TestCommand};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -105,9 +106,49 @@ impl Ward {
         self.simulator("messages").run().success().stdout().lines().map(str::to_owned).collect()
     }
 
+    /// The census, for threads of a test.
+    pub fn patients(&self) -> Patients {
+        Patients(self.simulator("census"))
+    }
+
+    /// What CareVue's interface was sent, by control id and type with event: how it judged it each time, `AA` for what
+    /// took effect.
+    pub fn taken(&self) -> BTreeMap<(String, String), Vec<String>> {
+        let mut taken: BTreeMap<_, Vec<String>> = BTreeMap::new();
+        for line in self.interface.stderr().lines() {
+            // carevue-sim: 127.0.0.1:1: ADT^A01 "id", 166 bytes: AA
+            let Some((before, rest)) = line.split_once(" \"") else { continue };
+            let Some((id, rest)) = rest.split_once("\", ") else { continue };
+            let kind = before.rsplit(' ').next().unwrap().to_owned();
+            let judged = rest.split_once("bytes: ").unwrap().1.to_owned();
+            taken.entry((id.to_owned(), kind)).or_default().push(judged);
+        }
+        taken
+    }
+
+    /// The names of all files of the journal.
+    pub fn journal_names(&self) -> Vec<String> {
+        let top = "var/log/CVGATEWAY/060_IOP";
+        let days = self.dir.list(top).into_iter();
+        let names = days.flat_map(|day| self.dir.list(format!("{top}/{day}")));
+        names.filter(|name| !name.starts_with('.')).collect()
+    }
+
     /// The files of the journal with this beginning, in order, and what is in them.
     pub fn journal(&self, kind: &str) -> Vec<(String, String)> {
         journal(&self.dir, kind)
+    }
+}
+
+/// Looks into the census.
+pub struct Patients(TestCommand);
+
+impl Patients {
+    /// The bed of a patient, empty on the waiting list; `None` for one who is not there.
+    pub fn place(&self, record: &str) -> Option<String> {
+        let printed = self.0.run().success().stdout();
+        let line = printed.lines().find_map(|line| line.strip_prefix(record)?.strip_prefix('\t'));
+        line.map(|rest| rest.split('\t').next().unwrap().to_owned())
     }
 }
 

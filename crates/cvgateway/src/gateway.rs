@@ -17,7 +17,7 @@ use crate::fsi::Fsi;
 use crate::journal::Journal;
 use crate::notices::Notices;
 use crate::profile::{self, Profile};
-use crate::repeats::Repeats;
+use crate::repeats::{InWork, Repeats};
 use crate::tables::Tables;
 
 /// Everything that SIGHUP reads again.
@@ -92,6 +92,7 @@ pub(crate) struct Gateway {
     pub(crate) journal: Journal,
     pub(crate) notices: Notices,
     pub(crate) repeats: Mutex<Repeats>,
+    pub(crate) in_work: InWork,
     /// How many messages the profile ignored.
     pub(crate) ignored: AtomicU64,
     places: Places,
@@ -114,6 +115,7 @@ impl Gateway {
             journal,
             notices: Notices::start(places.site.clone()).context("no thread")?,
             repeats: Mutex::default(),
+            in_work: InWork::default(),
             ignored: AtomicU64::new(0),
             places,
             loaded: RwLock::new(Arc::new(loaded)),
