@@ -87,6 +87,7 @@ impl Places {
             token: Vec::new(),
             connect: profile.time.connect,
             answer: profile.time.answer,
+            probe: None,
             max_message: profile.limit.message,
         };
         Ok(Loaded { profile, hosts, tables, census, fsi })
