@@ -9,6 +9,7 @@ mod documents;
 mod faults;
 mod files;
 mod files_out;
+mod filter;
 mod framing;
 mod grammar;
 mod interop;

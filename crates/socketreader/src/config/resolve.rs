@@ -11,7 +11,7 @@ use super::options::Place;
 use super::problem::{At, Problems};
 use super::section::{Parsed, shown};
 use super::{
-    Connection, FileIn, FileOut, General, Kind, LogLevel, MatchAck, Naming, OnRefusal, Policy, Socket,
+    Connection, FileIn, FileOut, Gate, General, Kind, LogLevel, MatchAck, Naming, OnRefusal, Policy, Socket,
     StateDir, StateDirFrom,
 };
 
@@ -114,6 +114,7 @@ pub(super) fn connection(parsed: &Parsed<'_>, problems: &mut Problems) -> Option
         kind,
         max_pending: draft.maxpending,
         max_age: draft.maxage,
+        gate: Gate { filter: draft.filter.clone() },
         debug: draft.debug.clone(),
     })
 }

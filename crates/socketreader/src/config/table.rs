@@ -152,6 +152,14 @@ pub static OPTIONS: &[OptionRow] = &[
         "alert when a message has waited longer than this; 0 never",
         |d, v| v.seconds(0.0..=31_536_000.0).map(|time| d.maxage = time),
     ),
+    lines(
+        "filter",
+        Place::OUTPUT,
+        "EXPRESSION",
+        Fallback::Words("every message"),
+        "which messages are delivered, such as MSH-9.1 == ADT and PV1-2 != O",
+        |d, v| super::gate::filter(v).map(|filter| d.filter = filter),
+    ),
     row(
         "queuedb",
         Place::SOCKET_OUT,

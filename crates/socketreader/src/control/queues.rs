@@ -58,6 +58,7 @@ fn queues(
             "delivered": counts.delivered,
             "dead": counts.dead,
             "dropped": counts.dropped,
+            "filtered": counts.filtered,
         })
     });
     json!({ "running": is_running, "queues": rows.collect::<Value>() })

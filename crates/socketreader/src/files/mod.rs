@@ -15,6 +15,7 @@ use protogen_journal::Journal;
 use crate::bell::Bell;
 use crate::board::{Board, Outbox};
 use crate::config::{Connection, FileIn, FileOut};
+use crate::gate::Gate;
 
 /// The threads, and the bells that end them.
 #[derive(Debug, Default)]
@@ -58,7 +59,7 @@ impl Workers {
         let worker = writer::Writer::new(
             name,
             settings,
-            messages,
+            Gate::new(messages, connection.gate.clone()),
             journal.producer(|| {}),
             (board, Arc::clone(&outbox)),
             statedir,
