@@ -195,3 +195,72 @@ fn a_fault_of_a_filter_is_named_with_its_line_and_character() {
         .stderr_contains("filter has no effect on an incoming socket");
     Site::new("top: [DEFAULT]\ntop: filter = PID").check().success().stderr_is("");
 }
+
+#[test]
+fn a_repeat_is_not_delivered_also_after_a_kill() {
+    let mut router = Setup::new()
+        .server_in("in", MLLP)
+        .server_in("twin", MLLP)
+        .file_out("out", "dedupe = 3600\nfilter = MSH-9.1 == ADT")
+        .file_out("all", "")
+        .start();
+    let (mut link, mut twin) = (router.connect("in"), router.connect("twin"));
+    let other = [adt("A1"), b"NTE|1\r".to_vec()].concat();
+    for message in [adt("A1"), adt("A2"), adt("A1"), oru("A1"), oru("A1"), other.clone(), adt("A2")] {
+        link.exchange(&message, &format!("AA {}", control_id(&message)));
+    }
+    twin.exchange(&adt("A1"), "AA A1");
+    assert_eq!(router.files("all", 8).len(), 8, "of this output only");
+    let row = settled(&router, "out", 8);
+    assert_eq!((row["delivered"].as_u64(), row["filtered"].as_u64()), (Some(3), Some(5)));
+    assert_eq!(router.files("out", 3), [adt("A1"), adt("A2"), other]);
+    let show = router.command.clone().args(["--show", "out", "3"]).run();
+    show.success().stdout_contains("not delivered:\n  repeats message 1\n");
+    router.daemon.kill_9();
+    router.restart();
+    let mut link = router.connect("in");
+    for message in [adt("A2"), adt("A3"), adt("A3")] {
+        link.exchange(&message, &format!("AA {}", control_id(&message)));
+    }
+    let row = settled(&router, "out", 11);
+    assert_eq!((row["delivered"].as_u64(), row["filtered"].as_u64()), (Some(4), Some(7)));
+    router.end();
+}
+
+#[test]
+fn what_an_operator_dropped_or_resends_makes_no_repeat() {
+    let receiver = Peer::listen();
+    let router = Setup::new()
+        .server_in("in", MLLP)
+        .client_out("out", receiver.port(), "usehl7 = True\ndedupe = 60")
+        .start();
+    let ask = |arguments: &[&str]| router.command.clone().args(arguments).run().success().stdout();
+    ask(&["--pause", "out"]);
+    let mut link = router.connect("in");
+    for id in ["A1", "A2", "A1", "A2"] {
+        link.exchange(&adt(id), &format!("AA {id}"));
+    }
+    ask(&["--drop", "out", "1"]);
+    ask(&["--resume", "out"]);
+    let mut far = receiver.accept();
+    assert_eq!((far.take(), far.take()), (adt("A2"), adt("A1")), "the second A1 stands for the first");
+    assert_eq!(settled(&router, "out", 4)["filtered"], 1);
+    ask(&["--resend", "out", "2"]);
+    assert_eq!(far.take(), adt("A2"));
+    settled(&router, "out", 5);
+}
+
+#[test]
+fn outside_of_the_window_all_are_delivered() {
+    let router =
+        Setup::new().server_in("in", MLLP).file_out("out", "dedupe = 0.001").file_out("all", "").start();
+    let mut link = router.connect("in");
+    link.exchange(&adt("A1"), "AA A1");
+    // Not more than once in a millisecond.
+    router.files("out", 1);
+    let begun = std::time::Instant::now();
+    router.wait("two milliseconds", || begun.elapsed().as_millis() > 2);
+    link.exchange(&adt("A1"), "AA A1");
+    router.files("out", 2);
+    assert_eq!(settled(&router, "all", 2)["filtered"], 0);
+}

@@ -64,11 +64,8 @@ impl Feed {
         bell: Arc<Bell>,
         waker: Arc<Waker>,
     ) -> std::io::Result<Feed> {
-        let name = &connection.name;
-        let missing = || std::io::Error::other(format!("the journal has no output {name}"));
-        let reader = journal.reader().output(name).ok_or_else(missing)?;
-        let gate = Gate::new(reader, connection.gate.clone());
-        Feed::start(name, gate, journal.producer(|| {}), bell, waker)
+        let gate = Gate::new(journal.reader(), connection)?;
+        Feed::start(&connection.name, gate, journal.producer(|| {}), bell, waker)
     }
 
     /// Starts the thread. `bell` is rung when a message for this output was stored; `waker` when one can be taken.

@@ -32,6 +32,7 @@ pub(super) struct Draft {
     pub maxpending: u64,
     pub maxage: Duration,
     pub filter: Option<Filter>,
+    pub dedupe: Duration,
 
     pub queuedb: Option<PathBuf>,
     pub useack: bool,

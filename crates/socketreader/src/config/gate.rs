@@ -1,5 +1,7 @@
 //! What an outgoing connection makes of messages before its receiver gets them.
 
+use std::time::Duration;
+
 use protogen_core::hl7::Filter;
 
 use super::value::Value;
@@ -9,14 +11,8 @@ use super::value::Value;
 pub struct Gate {
     /// Which messages it wants; `None` for all.
     pub filter: Option<Filter>,
-}
-
-impl Gate {
-    /// Whether every message goes out as it came.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        *self == Gate::default()
-    }
+    /// How long a message is remembered, so that repeats of it are not delivered; zero for not at all.
+    pub dedupe: Duration,
 }
 
 /// The value of `filter`; nothing is no filter.

@@ -114,7 +114,7 @@ pub(super) fn connection(parsed: &Parsed<'_>, problems: &mut Problems) -> Option
         kind,
         max_pending: draft.maxpending,
         max_age: draft.maxage,
-        gate: Gate { filter: draft.filter.clone() },
+        gate: Gate { filter: draft.filter.clone(), dedupe: draft.dedupe },
         debug: draft.debug.clone(),
     })
 }

@@ -161,6 +161,14 @@ pub static OPTIONS: &[OptionRow] = &[
         |d, v| super::gate::filter(v).map(|filter| d.filter = filter),
     ),
     row(
+        "dedupe",
+        Place::OUTPUT,
+        "SECONDS",
+        Fallback::Value("0"),
+        "a repeat of a message within this time is not delivered; 0 delivers all",
+        |d, v| v.seconds(0.0..=604_800.0).map(|time| d.dedupe = time),
+    ),
+    row(
         "queuedb",
         Place::SOCKET_OUT,
         "FILE",

@@ -54,12 +54,10 @@ impl Workers {
         statedir: &Path,
     ) -> io::Result<()> {
         let name = &connection.name;
-        let missing = || io::Error::other(format!("the journal has no output {name}"));
-        let messages = journal.reader().output(name).ok_or_else(missing)?;
         let worker = writer::Writer::new(
             name,
             settings,
-            Gate::new(messages, connection.gate.clone()),
+            Gate::new(journal.reader(), connection)?,
             journal.producer(|| {}),
             (board, Arc::clone(&outbox)),
             statedir,
