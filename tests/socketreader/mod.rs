@@ -18,6 +18,7 @@ mod lifecycle;
 mod log;
 mod manual;
 mod operator;
+mod pipe;
 mod policy;
 mod repair;
 mod site;

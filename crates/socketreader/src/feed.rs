@@ -3,20 +3,23 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protogen_journal::{Journal, Producer};
 use protogen_sys::event_loop::Waker;
 
 use crate::backoff::Backoff;
 use crate::bell::Bell;
+use crate::board::Outbox;
 use crate::config::Connection;
-use crate::gate::{Gate, Passed, Unwanted};
+use crate::gate::{Gate, GateError, Passed, Unwanted};
 use crate::log;
 
 /// The most messages, and about the most bytes, that are read ahead. A longer message is read ahead alone.
 const AHEAD: usize = 64;
 const AHEAD_BYTES: usize = 1 << 20;
+/// How long a longer pause goes on before it is asked whether it is over.
+const SLICE: Duration = Duration::from_millis(100);
 /// The bell is not relied upon alone.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -54,6 +57,11 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Ahead> {
         self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Whether what waits since this turn is to be looked up anew, or the thread is to end.
+    fn is_interrupted(&self, turn: u64) -> bool {
+        self.bell.is_stopping() || self.lock().turn != turn
+    }
 }
 
 impl Feed {
@@ -61,10 +69,11 @@ impl Feed {
     pub(crate) fn of(
         journal: &Journal,
         connection: &Connection,
-        bell: Arc<Bell>,
+        outbox: &Arc<Outbox>,
         waker: Arc<Waker>,
     ) -> std::io::Result<Feed> {
-        let gate = Gate::new(journal.reader(), connection)?;
+        let gate = Gate::new(journal.reader(), connection, outbox)?;
+        let bell = Arc::clone(&outbox.bell);
         Feed::start(&connection.name, gate, journal.producer(|| {}), bell, waker)
     }
 
@@ -156,7 +165,7 @@ fn read(name: &str, mut gate: Gate, records: &Producer, shared: &Shared, waker: 
                 }
                 continue;
             }
-            match gate.next() {
+            match gate.next(&|| shared.is_interrupted(turn)) {
                 Ok(Some(passed)) => {
                     backoff.reset();
                     let mut ahead = shared.lock();
@@ -173,8 +182,19 @@ fn read(name: &str, mut gate: Gate, records: &Producer, shared: &Shared, waker: 
                     }
                 }
                 Ok(None) => break,
+                Err(GateError::Stopped) if shared.bell.is_stopping() => return,
+                Err(GateError::Stopped) => {}
+                Err(GateError::Later(pause)) => {
+                    let due = Instant::now() + pause;
+                    while Instant::now() < due && !shared.is_interrupted(turn) {
+                        shared.bell.pause(SLICE.min(due.saturating_duration_since(Instant::now())));
+                    }
+                    if shared.bell.is_stopping() {
+                        return;
+                    }
+                }
                 Err(error) => {
-                    log::error!(name, "cannot read the journal: {error}");
+                    log::error!(name, "{error}");
                     if !shared.bell.pause(backoff.pause()) {
                         return;
                     }

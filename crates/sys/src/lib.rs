@@ -1,7 +1,7 @@
 //! Everything that touches the operating system, for the programs of this workspace.
 //!
 //! - running: [`event_loop`], [`connection`], [`daemon`], [`pid_file`], [`sd_notify`], [`exit`], [`log`], [`child`],
-//!   [`open_files`]
+//!   [`coprocess`], [`open_files`]
 //! - lines: [`tty`], [`unix_socket`]
 //! - files: [`files`], [`access`], [`durable`], [`spool`], [`lock`]
 //! - the site: [`site`], [`services`], [`hl7hosts`], [`mail`]
@@ -12,6 +12,7 @@
 pub mod access;
 pub mod child;
 pub mod connection;
+pub mod coprocess;
 pub mod daemon;
 pub mod durable;
 pub mod event_loop;

@@ -33,6 +33,8 @@ pub(super) struct Draft {
     pub maxage: Duration,
     pub filter: Option<Filter>,
     pub dedupe: Duration,
+    pub pipe: Option<String>,
+    pub pipetimeout: Duration,
 
     pub queuedb: Option<PathBuf>,
     pub useack: bool,

@@ -29,7 +29,7 @@ mod value;
 pub use connection::{Connection, Debug, FileIn, FileOut, Kind, Naming, Socket};
 pub use debug::KEYS as DEBUG_KEYS;
 pub use delivery::{MatchAck, OnRefusal, Policy, Refusal};
-pub use gate::Gate;
+pub use gate::{Gate, Pipe};
 pub use mask::Mask;
 pub use problem::{Problem, Severity};
 pub use read::{Scope, load, parse};

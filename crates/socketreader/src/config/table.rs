@@ -169,6 +169,22 @@ pub static OPTIONS: &[OptionRow] = &[
         |d, v| v.seconds(0.0..=604_800.0).map(|time| d.dedupe = time),
     ),
     row(
+        "pipe",
+        Place::OUTPUT,
+        "COMMAND",
+        Fallback::Words("messages go out as they came"),
+        "a command that gets each message in a frame, and answers with what is to be sent",
+        |d, v| super::gate::command(v).map(|command| d.pipe = command),
+    ),
+    row(
+        "pipetimeout",
+        Place::OUTPUT,
+        "SECONDS",
+        Fallback::Value("60"),
+        "how long the command of pipe may take for one message",
+        |d, v| v.seconds(0.1..=86_400.0).map(|time| d.pipetimeout = time),
+    ),
+    row(
         "queuedb",
         Place::SOCKET_OUT,
         "FILE",

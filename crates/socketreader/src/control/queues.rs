@@ -81,6 +81,7 @@ fn state(look: &Look, is_running: bool, is_in_use: bool) -> &'static str {
         None if has(Trouble::Down) => "no receiver",
         None if has(Trouble::Held) => "held",
         None if has(Trouble::Unwritable) => "cannot write",
+        None if has(Trouble::Pipe) => "pipe fails",
         None => "running",
     }
 }

@@ -57,7 +57,7 @@ impl Workers {
         let worker = writer::Writer::new(
             name,
             settings,
-            Gate::new(journal.reader(), connection)?,
+            Gate::new(journal.reader(), connection, &outbox)?,
             journal.producer(|| {}),
             (board, Arc::clone(&outbox)),
             statedir,

@@ -21,7 +21,7 @@ use crate::bell::Bell;
 use crate::board::{Board, Outbox, Trouble};
 use crate::config::FileOut;
 use crate::follow;
-use crate::gate::{Gate, Passed, Unwanted};
+use crate::gate::{Gate, GateError, Passed, Unwanted};
 use crate::log;
 
 /// The most bytes of a group; a longer message is a group of its own.
@@ -35,6 +35,10 @@ const SHARE: u32 = 16;
 const MAX_HOLD: Duration = Duration::from_millis(250);
 /// How much the threads that write files give way to those that answer senders.
 const NICE: u8 = 10;
+/// How long a group is gathered, where the command of `pipe` takes its time.
+const GATHER: Duration = Duration::from_millis(100);
+/// How long it waits at a time for a command that failed: an operator may drop the message meanwhile.
+const LATER: Duration = Duration::from_millis(500);
 /// The pause while the journal takes no records.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -138,9 +142,16 @@ impl Writer {
         if self.outbox.is_paused() {
             return Turn::Nothing;
         }
-        if let Err(error) = self.fill() {
-            log::error!(&self.name, "cannot read the journal: {error}");
-            return Turn::Failed(self.backoff.pause());
+        match self.fill() {
+            Ok(()) => {}
+            // What was read before goes out all the same.
+            Err(_) if !self.group.is_empty() => {}
+            Err(GateError::Stopped) => return Turn::More,
+            Err(GateError::Later(pause)) => return Turn::Failed(pause.min(LATER)),
+            Err(error) => {
+                log::error!(&self.name, "{error}");
+                return Turn::Failed(self.backoff.pause());
+            }
         }
         if self.group.is_empty() {
             return Turn::Nothing;
@@ -165,10 +176,14 @@ impl Writer {
         Turn::More
     }
 
-    fn fill(&mut self) -> Result<(), protogen_journal::JournalError> {
+    fn fill(&mut self) -> Result<(), GateError> {
+        let (bell, outbox) = (Arc::clone(&self.bell), Arc::clone(&self.outbox));
+        let stop = move || bell.is_stopping() || outbox.is_stale();
         let mut bytes: usize = self.group.iter().map(|item| item.stored.bytes.len()).sum();
-        while self.group.len() < MAX_GROUP && bytes < GROUP_BYTES {
-            let Some(passed) = self.messages.next()? else { break };
+        let began = Instant::now();
+        let is_late = |group: &[Item]| !group.is_empty() && began.elapsed() > GATHER;
+        while self.group.len() < MAX_GROUP && bytes < GROUP_BYTES && !is_late(&self.group) {
+            let Some(passed) = self.messages.next(&stop)? else { break };
             bytes += passed.stored().bytes.len();
             self.group.push(Item::of(passed));
         }

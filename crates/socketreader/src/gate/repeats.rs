@@ -106,11 +106,13 @@ impl Repeats {
         let [one, other] = &self.hashers;
         let print = u128::from(one.hash_one(&stored.bytes)) << 64 | u128::from(other.hash_one(&stored.bytes));
         let seen = Seen { sequence: stored.sequence, time: stored.time };
-        if let Some(before) = self.last.get(&print)
-            && before.sequence < seen.sequence
-            && !self.is_over(*before, seen)
-        {
-            return Some(before.sequence);
+        match self.last.get(&print) {
+            // Looked at again.
+            Some(before) if before.sequence == seen.sequence => return None,
+            Some(before) if before.sequence < seen.sequence && !self.is_over(*before, seen) => {
+                return Some(before.sequence);
+            }
+            _ => {}
         }
         while let Some((oldest, print)) = self.order.front().copied()
             && (self.order.len() >= REMEMBERED || self.is_over(oldest, seen))

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests are tests too
 
 mod child;
+mod coprocess;
 mod daemon;
 mod durable;
 mod event_loop;
