@@ -3,7 +3,7 @@
 //! - running: [`event_loop`], [`connection`], [`daemon`], [`pid_file`], [`sd_notify`], [`exit`], [`log`], [`child`],
 //!   [`coprocess`], [`open_files`]
 //! - lines: [`tty`], [`unix_socket`]
-//! - files: [`files`], [`access`], [`durable`], [`spool`], [`lock`]
+//! - files: [`files`], [`access`], [`directory_watch`], [`durable`], [`spool`], [`lock`]
 //! - the site: [`site`], [`services`], [`hl7hosts`], [`mail`]
 //!
 //! A failure is a value that names the file and says what to do next; nothing here ends the process. Files are made
@@ -14,6 +14,7 @@ pub mod child;
 pub mod connection;
 pub mod coprocess;
 pub mod daemon;
+pub mod directory_watch;
 pub mod durable;
 pub mod event_loop;
 pub mod exit;

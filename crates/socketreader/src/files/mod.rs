@@ -1,5 +1,6 @@
 //! The connections over directories: a thread each, since files make a thread wait.
 
+mod arrivals;
 mod complete;
 mod names;
 mod reader;

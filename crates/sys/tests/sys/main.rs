@@ -5,6 +5,7 @@
 mod child;
 mod coprocess;
 mod daemon;
+mod directory_watch;
 mod durable;
 mod event_loop;
 mod hl7hosts;
