@@ -65,6 +65,8 @@ pub(super) enum What {
     Dead { output: String, answer: String },
     /// An operator dropped it.
     Dropped { output: String },
+    /// An output of the router does not want it.
+    Filtered { output: String, why: String },
     /// It waits in a spool directory.
     Spooled,
     /// It was refused; it waits in its spool directory for an operator.
@@ -92,6 +94,7 @@ impl What {
             What::Delivered { .. } | What::Written { .. } => "delivered",
             What::Dead { .. } => "dead",
             What::Dropped { .. } => "dropped",
+            What::Filtered { .. } => "filtered",
             What::Spooled => "spooled",
             What::Refused { .. } => "refused",
             What::Sent { .. } => "sent",
@@ -113,6 +116,7 @@ impl What {
             What::Written { output, file } => format!("written by {output} as {}", file.display()),
             What::Dead { output, answer } => format!("dead letter of {output}: {answer}"),
             What::Dropped { output } => format!("dropped by an operator, for {output}"),
+            What::Filtered { output, why } => format!("not for {output}: {why}"),
             What::Spooled => "waits in this spool directory".to_owned(),
             What::Refused { answer } => format!("refused, waits here for an operator: {answer}"),
             What::Sent { answer: Some(answer) } => format!("sent from the spool directory: {answer}"),
