@@ -23,6 +23,8 @@ pub enum Manner {
     Answer(&'static str, &'static str),
     /// Closes without an answer.
     Close,
+    /// Neither answers nor closes.
+    Hang,
     /// With these bytes.
     Bytes(&'static str),
 }
@@ -49,6 +51,10 @@ impl Fsi {
                         format!("MSH|^~\\&|ADT|F|CVGATEWAY|F|||ACK|1|P|2.1\rMSA|{code}|{id}|{text}\r")
                     }
                     Manner::Close => continue,
+                    Manner::Hang => {
+                        std::mem::forget(stream);
+                        continue;
+                    }
                     Manner::Bytes(bytes) => bytes.to_owned(),
                 };
                 let _ = stream.write_all(answer.as_bytes());
