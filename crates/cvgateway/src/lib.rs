@@ -11,6 +11,7 @@ mod charset;
 mod check;
 pub mod decide;
 mod fsi;
+pub mod fuzz;
 mod gateway;
 mod journal;
 mod notices;
