@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Cursor;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,8 +32,8 @@ impl DryRun {
         std::fs::create_dir_all(home.join("etc"))?;
         std::fs::write(home.join("etc/cvgateway.toml"), "")?;
         let etc = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../etc");
-        load(&LabEventInfos::default(), home, etc.join("LabEventInfo.tab"))?;
-        load(&Units, home, etc.join("units.tab"))?;
+        load(&LabEventInfos::default(), home, &etc.join("LabEventInfo.tab"))?;
+        load(&Units, home, &etc.join("units.tab"))?;
         let site = Site::from_variables(|name| (name == "PG_HOME").then(|| home.into()));
         let places = Places { site, matching: Matching::Exact, fsi: "1".parse()?, stub: Some(idb_direct) };
         Ok(DryRun(Gateway::new(places, "060_IOP")?))
@@ -65,12 +65,12 @@ impl DryRun {
     }
 }
 
-fn load<K: Kind>(kind: &K, home: &Path, file: PathBuf) -> Result<()> {
+fn load<K: Kind>(kind: &K, home: &Path, file: &Path) -> Result<()> {
     let mut tell = |_: &_| {};
     let manager = Manager::new(kind, &home.join("lib/codes"), Duration::from_secs(10));
     manager.load(
         Load::Create,
-        &mut [Source::new(&file, Cursor::new(std::fs::read(&file)?))],
+        &mut [Source::new(file, Cursor::new(std::fs::read(file)?))],
         &mut Notices::new(&mut tell),
     )?;
     Ok(())

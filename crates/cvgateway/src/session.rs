@@ -172,7 +172,7 @@ fn carry_out(gateway: &Gateway, loaded: &Loaded, message: &Message, entry: &Entr
                 return Reply::done("a repeat: it was answered AA before, and is not forwarded again");
             }
             Seen::OtherBytes => {
-                log::warn!("{}: this control id was used for other bytes before; handled anew", tx.name())
+                log::warn!("{}: this control id was used for other bytes before; handled anew", tx.name());
             }
         }
         let reply = in_carevues_characters(&tx, message);
