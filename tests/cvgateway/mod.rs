@@ -8,5 +8,5 @@ mod life;
 mod oru;
 mod program;
 mod rows;
-mod support;
+pub mod support;
 mod ward;

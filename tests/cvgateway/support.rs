@@ -27,6 +27,8 @@ pub enum Manner {
     Hang,
     /// With these bytes.
     Bytes(&'static str),
+    /// As this says of each control id; none: closes.
+    Judge(fn(&str) -> Option<(&'static str, &'static str)>),
 }
 
 impl Fsi {
@@ -46,10 +48,15 @@ impl Fsi {
                 let message: String = message.iter().map(|byte| char::from(*byte)).collect();
                 let id = message.split('|').nth(9).unwrap_or_default().to_owned();
                 kept.lock().unwrap().push(message);
+                let answered = |code: &str, text: &str| {
+                    format!("MSH|^~\\&|ADT|F|CVGATEWAY|F|||ACK|1|P|2.1\rMSA|{code}|{id}|{text}\r")
+                };
                 let answer = match told.lock().unwrap().clone() {
-                    Manner::Answer(code, text) => {
-                        format!("MSH|^~\\&|ADT|F|CVGATEWAY|F|||ACK|1|P|2.1\rMSA|{code}|{id}|{text}\r")
-                    }
+                    Manner::Answer(code, text) => answered(code, text),
+                    Manner::Judge(judge) => match judge(&id) {
+                        Some((code, text)) => answered(code, text),
+                        None => continue,
+                    },
                     Manner::Close => continue,
                     Manner::Hang => {
                         std::mem::forget(stream);
@@ -140,6 +147,11 @@ impl Site {
     /// What the gateway has logged.
     pub fn daemon_log(&self) -> String {
         self.daemon.as_ref().unwrap().stderr()
+    }
+
+    /// Where it listens, as a command line has it.
+    pub fn place(&self) -> String {
+        format!("{}%127.0.0.1", address(self.daemon.as_ref().unwrap()).port())
     }
 
     /// What idb_direct is to answer, one after the other.

@@ -9,12 +9,12 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use jiff::ZonedDateTime;
 use protogen_core::hl7hosts::{AccessList, Matching};
+use protogen_sys::illp::Server;
 use protogen_sys::services::Place;
 use protogen_sys::site::Site;
 
 use crate::APPLICATION;
 use crate::census::{Census, IdbDirect};
-use crate::fsi::Fsi;
 use crate::journal::Journal;
 use crate::notices::Notices;
 use crate::profile::{self, Profile};
@@ -27,7 +27,7 @@ pub(crate) struct Loaded {
     pub(crate) hosts: AccessList,
     pub(crate) tables: Tables,
     pub(crate) census: Census,
-    pub(crate) fsi: Fsi,
+    pub(crate) fsi: Server,
 }
 
 /// Where things are.
@@ -90,10 +90,12 @@ impl Places {
             look: profile.time.census,
             commit: profile.time.commit,
         };
-        let fsi = Fsi {
+        let fsi = Server {
             place: self.fsi.clone(),
+            token: Vec::new(),
             connect: profile.time.connect,
             answer: profile.time.answer,
+            probe: None,
             max_message: profile.limit.message,
         };
         Ok(Loaded { profile, hosts, tables, census, fsi })
