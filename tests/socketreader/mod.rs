@@ -1,5 +1,6 @@
 //! The socketreader program, as an interface engineer uses it.
 
+mod alerts;
 mod check;
 mod crash;
 mod crowd;
@@ -18,6 +19,8 @@ mod log;
 mod manual;
 mod operator;
 mod policy;
+mod receivers;
 mod repair;
 mod site;
 pub mod support;
+mod tryout;

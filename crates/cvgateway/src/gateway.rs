@@ -1,5 +1,6 @@
 //! What all transactions share.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
@@ -13,11 +14,11 @@ use protogen_sys::services::Place;
 use protogen_sys::site::Site;
 
 use crate::APPLICATION;
-use crate::census::Census;
+use crate::census::{Census, IdbDirect};
 use crate::journal::Journal;
 use crate::notices::Notices;
 use crate::profile::{self, Profile};
-use crate::repeats::Repeats;
+use crate::repeats::{InWork, Repeats};
 use crate::tables::Tables;
 
 /// Everything that SIGHUP reads again.
@@ -35,6 +36,8 @@ pub(crate) struct Places {
     pub(crate) site: Site,
     pub(crate) matching: Matching,
     pub(crate) fsi: Place,
+    /// Played by a function instead of the program.
+    pub(crate) stub: Option<fn(&[OsString]) -> u8>,
 }
 
 impl Places {
@@ -72,7 +75,10 @@ impl Places {
             log::warn!("{what}");
         }
         let census = Census {
-            program: self.idb_direct(&profile),
+            idb_direct: match self.stub {
+                Some(function) => IdbDirect::Function(function),
+                None => IdbDirect::Program(self.idb_direct(&profile)),
+            },
             look: profile.time.census,
             commit: profile.time.commit,
         };
@@ -94,6 +100,7 @@ pub(crate) struct Gateway {
     pub(crate) journal: Journal,
     pub(crate) notices: Notices,
     pub(crate) repeats: Mutex<Repeats>,
+    pub(crate) in_work: InWork,
     /// How many messages the profile ignored.
     pub(crate) ignored: AtomicU64,
     places: Places,
@@ -107,17 +114,16 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
+    /// A gateway whose journal is not touched yet.
     pub(crate) fn new(places: Places, facility: &str) -> Result<Gateway> {
         let loaded = places.load(None)?;
-        let directory = journal_of(&places.site, facility);
-        let journal = Journal::open(&directory, loaded.profile.limit.journal_days)
-            .with_context(|| format!("{}: cannot be made", directory.display()))?;
-        let repeats = Repeats::read(&journal, loaded.profile.limit.repeat, SystemTime::now());
+        let journal = Journal::at(places.site.log(APPLICATION).join(Path::new(facility)));
         Ok(Gateway {
             facility: facility.to_owned(),
             journal,
             notices: Notices::start(places.site.clone()).context("no thread")?,
-            repeats: Mutex::new(repeats),
+            repeats: Mutex::default(),
+            in_work: InWork::default(),
             ignored: AtomicU64::new(0),
             places,
             loaded: RwLock::new(Arc::new(loaded)),
@@ -126,6 +132,16 @@ impl Gateway {
             free: Condvar::new(),
             ids: AtomicU64::new(0),
         })
+    }
+
+    /// Opens the journal, and learns from it which messages were answered AA.
+    pub(crate) fn open_journal(&self) -> Result<()> {
+        let limit = self.loaded().profile.limit;
+        let directory = self.journal.directory().display();
+        self.journal.open(limit.journal_days).with_context(|| format!("{directory}: cannot be made"))?;
+        let repeats = Repeats::read(&self.journal, limit.repeat, SystemTime::now());
+        *self.repeats.lock().unwrap_or_else(PoisonError::into_inner) = repeats;
+        Ok(())
     }
 
     /// What is in force now.
@@ -177,11 +193,6 @@ impl Drop for Turn<'_> {
         *self.0.results.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         self.0.free.notify_one();
     }
-}
-
-/// The journal's directory.
-pub(crate) fn journal_of(site: &Site, facility: &str) -> PathBuf {
-    site.log(APPLICATION).join(Path::new(facility))
 }
 
 /// The time as MSH-7 has it.
