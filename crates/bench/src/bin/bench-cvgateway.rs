@@ -169,7 +169,7 @@ fn measure(programs: &Path, results: &Path, parts: &[&str]) -> Result<()> {
 
 /// What the gateway holds after so many messages, and how much that is more than after the first of them.
 fn memory(bench: &Bench, rows: &mut Map<String, Value>) -> Result<()> {
-    let both = |n: u64| if n % 2 == 0 { adt(n) } else { oru(n) };
+    let both = |n: u64| if n.is_multiple_of(2) { adt(n) } else { oru(n) };
     let gateway = bench.gateway()?;
     load(gateway.address, both, 0..WARM)?;
     let early = gateway.resident();
