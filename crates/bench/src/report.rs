@@ -69,6 +69,12 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("idb_direct/question", Target::Times(0.5, "idb_direct/remote-command-alone")),
     ("idb_direct/missing-patient/wait-1s", Target::Within(1.5e9)),
     ("idb_direct/hung-host/timeout-1s", Target::Within(1.5e9)),
+    ("hl7tocv/first-of-100k", Target::Within(1e9)),
+    ("hl7tocv/message-of-100k", Target::Memory(20.0 * MIB)),
+    ("hl7tocv/memory-growth-100k", Target::Memory(2.0 * MIB)),
+    ("hl7tocv/dead-gateway/refuses", Target::Within(45e9)),
+    ("hl7tocv/dead-gateway/silent", Target::Within(45e9)),
+    ("hl7tocv/dead-gateway/unreachable", Target::Within(45e9)),
 ];
 
 /// One benchmark: its median time, and the bytes it handles in it.
