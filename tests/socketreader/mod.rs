@@ -1,5 +1,6 @@
 //! The socketreader program, as an interface engineer uses it.
 
+pub mod certificates;
 mod check;
 mod crash;
 mod crowd;
@@ -11,6 +12,7 @@ mod files;
 mod files_out;
 mod framing;
 mod grammar;
+mod guard;
 mod interop;
 mod kinds;
 mod lifecycle;
@@ -18,6 +20,8 @@ mod log;
 mod manual;
 mod operator;
 mod policy;
+mod reload;
 mod repair;
 mod site;
 pub mod support;
+mod tls;

@@ -2,6 +2,7 @@
 //!
 //! [`config`] reads and checks the configuration; `daemon` moves the messages.
 
+mod alarm;
 mod backoff;
 mod bell;
 mod board;
@@ -12,8 +13,11 @@ mod engine;
 mod feed;
 mod files;
 mod follow;
+mod guard;
 mod log;
 mod rejects;
+mod reload;
+mod tls;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -20,6 +20,11 @@ pub(crate) const GENERAL: &str = "general";
 /// From which level on lines are written.
 static LEVEL: AtomicU8 = AtomicU8::new(LogLevel::Warning as u8);
 
+/// From now on, lines from this level on are written.
+pub(crate) fn set_level(level: LogLevel) {
+    LEVEL.store(level as u8, Ordering::Relaxed);
+}
+
 /// Starts the log: to a file, or to standard error.
 pub(crate) fn start(file: Option<&Path>, level: LogLevel) -> Result<Log, LogError> {
     LEVEL.store(level as u8, Ordering::Relaxed);

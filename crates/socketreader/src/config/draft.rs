@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use protogen_core::hl7hosts::Peers;
+
 use super::{Alert, Debug, LogLevel, Mask, MatchAck, OnRefusal};
 
 /// The options of one section, with the defaults of those that are not set.
@@ -40,6 +42,14 @@ pub(super) struct Draft {
     pub eob: Vec<u8>,
     pub maxconnections: usize,
     pub timeout: Duration,
+    pub keepalive: Duration,
+    pub allow: Vec<Peers>,
+    pub tls: bool,
+    pub tlscert: Option<PathBuf>,
+    pub tlskey: Option<PathBuf>,
+    pub tlsca: Option<PathBuf>,
+    pub tlsverify: Option<bool>,
+    pub tlsname: Option<String>,
     pub onae: Option<OnRefusal>,
     pub onar: Option<OnRefusal>,
     pub oncommiterror: Option<OnRefusal>,

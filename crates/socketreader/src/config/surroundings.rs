@@ -13,14 +13,16 @@ use super::problem::{At, Problems};
 use super::resolve::Found;
 use super::section::Parsed;
 use super::{Connection, FileIn, Kind, LogLevel, Socket, StateDir};
+use crate::tls::{Context, Fault};
 
 /// Checks what one connection needs.
 pub(super) fn connection(found: &Found<'_>, problems: &mut Problems) {
     let Some(Connection { kind, .. }) = &found.connection else { return };
     let parsed = &found.parsed;
     match kind {
-        Kind::SocketIn(_) => {}
+        Kind::SocketIn(socket) => tls(parsed, socket, problems),
         Kind::SocketOut(socket) => {
+            tls(parsed, socket, problems);
             if let Some(queuedb) = &socket.queuedb
                 && let Some(text) = foreign_queue(queuedb)
             {
@@ -31,6 +33,23 @@ pub(super) fn connection(found: &Found<'_>, problems: &mut Problems) {
         Kind::FileOut(file) => {
             directory(parsed.at("messagedir"), "messagedir", &file.dir, Use::Make, problems);
         }
+    }
+}
+
+/// Reads the files of TLS: what is wrong with them shows now.
+fn tls(parsed: &Parsed<'_>, socket: &Socket, problems: &mut Problems) {
+    let Some(tls) = &socket.tls else { return };
+    // A server without a certificate was named before.
+    if !parsed.sound("tlscert") || (socket.server && tls.cert.is_none()) {
+        return;
+    }
+    match Context::load(tls, socket.server) {
+        Ok(context) => {
+            for (option, text) in context.warnings() {
+                problems.warning(parsed.at(option), text);
+            }
+        }
+        Err(Fault { option, text }) => problems.error(parsed.at(option), text),
     }
 }
 
@@ -180,7 +199,7 @@ pub(super) fn addresses(found: &[Found<'_>], peers: bool, problems: &mut Problem
             }
             Ok(addresses) => {
                 for address in &addresses {
-                    server(one, *address, &taken, problems);
+                    server(one, socket, *address, &taken, problems);
                 }
                 taken.extend(addresses.into_iter().map(|address| (address, one)));
             }
@@ -195,7 +214,13 @@ fn resolve(socket: &Socket) -> Result<Vec<SocketAddr>, String> {
     found.map_err(|_| unknown.to_owned())
 }
 
-fn server(one: &Found<'_>, address: SocketAddr, taken: &[(SocketAddr, &Found<'_>)], problems: &mut Problems) {
+fn server(
+    one: &Found<'_>,
+    socket: &Socket,
+    address: SocketAddr,
+    taken: &[(SocketAddr, &Found<'_>)],
+    problems: &mut Problems,
+) {
     let parsed = &one.parsed;
     if let Some((_, other)) = taken.iter().find(|(other, _)| collide(address, *other)) {
         let (name, line) = (&other.parsed.section.name, other.parsed.section.line);
@@ -219,7 +244,7 @@ fn server(one: &Found<'_>, address: SocketAddr, taken: &[(SocketAddr, &Found<'_>
                 address.ip()
             ),
         );
-    } else if !address.ip().is_loopback() {
+    } else if !address.ip().is_loopback() && socket.allow.is_empty() {
         let reach = if address.ip().is_unspecified() {
             "every address of this host".to_owned()
         } else {
@@ -227,7 +252,7 @@ fn server(one: &Found<'_>, address: SocketAddr, taken: &[(SocketAddr, &Found<'_>
         };
         problems.warning(
             parsed.at("ipaddr"),
-            format!("whoever reaches {reach} may connect here; let a firewall admit the peers only"),
+            format!("whoever reaches {reach} may connect here; state allow = PEER, ..., or let a firewall admit the peers only"),
         );
     }
 }

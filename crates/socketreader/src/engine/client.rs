@@ -79,6 +79,8 @@ pub(super) struct Client {
     pub(super) held: bool,
     /// The peer will send no more.
     pub(super) ended: bool,
+    /// We have said that we will, and until when it may go on reading.
+    pub(super) farewell: Option<Instant>,
 }
 
 impl Client {
@@ -104,7 +106,8 @@ impl Client {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let timers = [self.decoder.poll_timeout(), self.slots.poll_timeout(), self.wire.poll_timeout()];
+        let decoder = self.decoder.poll_timeout().filter(|_| self.farewell.is_none());
+        let timers = [decoder, self.slots.poll_timeout(), self.wire.poll_timeout(), self.farewell];
         timers.into_iter().flatten().min()
     }
 }

@@ -4,6 +4,7 @@ mod answers;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
@@ -14,12 +15,13 @@ use protogen_sys::event_loop::EventLoop;
 use super::judge::{Expected, Judge, expected};
 use super::receivers::{MAX_RECEIVERS, Receivers};
 use super::token::Owner;
-use super::wire::Wire;
+use super::wire::{Manners, Wire};
 use crate::backoff::Backoff;
 use crate::board::{Board, Outbox, Trouble};
 use crate::config::{Connection, Socket};
 use crate::feed::Feed;
 use crate::follow;
+use crate::guard::Guard;
 use crate::log;
 
 /// The message that is being delivered.
@@ -47,7 +49,8 @@ pub(super) struct Outlet {
     name: Arc<str>,
     pub(super) socket: Socket,
     use_hl7: bool,
-    slow: Option<u32>,
+    manners: Manners,
+    guard: Arc<Guard>,
     dump: bool,
     feed: Feed,
     producer: Arc<Producer>,
@@ -79,6 +82,8 @@ struct Line {
     wire: Wire,
     decoder: Decoder,
     peer: String,
+    /// Messages can cross.
+    is_open: bool,
     /// A message was delivered here.
     was_of_use: bool,
 }
@@ -93,6 +98,7 @@ impl Outlet {
         number: usize,
         connection: &Connection,
         socket: &Socket,
+        guard: Arc<Guard>,
         feed: Feed,
         producer: Arc<Producer>,
         (board, outbox): (Arc<Board>, Arc<Outbox>),
@@ -103,7 +109,8 @@ impl Outlet {
             name: connection.name.as_str().into(),
             socket: socket.clone(),
             use_hl7: connection.use_hl7,
-            slow: connection.debug.slow,
+            manners: Manners::of(connection, socket),
+            guard,
             dump: connection.debug.dump,
             feed,
             producer,
@@ -158,6 +165,9 @@ impl Outlet {
             if self.line.is_none() && !self.take_line(events) {
                 break;
             }
+            if !self.is_open(events, now) {
+                break;
+            }
             if self.unrecorded.is_some() || self.pause.is_some_and(|due| now < due) {
                 break;
             }
@@ -189,19 +199,39 @@ impl Outlet {
 
     fn take_line(&mut self, events: &EventLoop) -> bool {
         while let Some((stream, peer)) = self.receivers.next() {
-            match Wire::new(stream, Owner::Outlet(self.number).token(), self.slow, events) {
+            match Wire::new(stream, Owner::Outlet(self.number).token(), self.manners, &self.guard, events) {
                 Ok(wire) => {
-                    log::info!(&self.name, "{peer}: connected");
-                    self.outbox.clear(Trouble::Down);
-                    self.outbox.connected(Some(peer.clone()));
                     let decoder = Decoder::new(self.socket.mllp.clone());
-                    self.line = Some(Line { wire, decoder, peer, was_of_use: false });
+                    self.line = Some(Line { wire, decoder, peer, is_open: false, was_of_use: false });
                     return true;
                 }
                 Err(error) => log::error!(&self.name, "{peer}: {error}"),
             }
         }
         false
+    }
+
+    /// Whether messages can cross the line. While TLS begins, what it has to say is written.
+    fn is_open(&mut self, events: &mut EventLoop, now: Instant) -> bool {
+        let Some(line) = &mut self.line else { return false };
+        // A message on its way is written, and its receiver's silence measured, by `send`.
+        if self.current.is_none() || !line.is_open {
+            if let Err(error) = line.wire.flush(events, now) {
+                self.hang_up(events, &error.to_string());
+                return false;
+            }
+        }
+        if line.wire.is_late(now) {
+            self.hang_up(events, "TLS: the handshake takes too long");
+            return false;
+        }
+        if line.wire.is_open() && !line.is_open {
+            line.is_open = true;
+            log::info!(&self.name, "{}: connected", line.peer);
+            self.outbox.clear(Trouble::Down);
+            self.outbox.connected(Some(line.peer.clone()));
+        }
+        line.is_open
     }
 
     /// Sends the current message if it was not sent; true if it is settled thereby.
@@ -316,8 +346,11 @@ impl Outlet {
                     log::Named(&current.stored.bytes)
                 );
                 log::prod!(&self.name, "not delivered: {}", current.stored.bytes.escape_ascii());
-            } else {
+            } else if line.is_open {
                 log::info!(&self.name, "{}: {why}", line.peer);
+            } else {
+                self.guard.failed.fetch_add(1, Ordering::Relaxed);
+                log::error!(&self.name, "{}: {why}; tried again", line.peer);
             }
             self.outbox.connected(None);
             self.outbox.failed(format!("{}: {why}", line.peer));
@@ -342,6 +375,26 @@ impl Outlet {
     /// Begins nothing more.
     pub(super) fn stop(&mut self) {
         self.stopping = true;
+    }
+
+    /// Leaves the loop; its thread ends by itself. What waits stays in the journal.
+    pub(super) fn close(mut self, events: &mut EventLoop) {
+        if let Some(line) = self.line.take() {
+            line.wire.close(events);
+        }
+        self.outbox.connected(None);
+        events.forget(Owner::Outlet(self.number).token());
+        events.forget(Owner::OutletTimer(self.number).token());
+        // The end of its thread may have to wait for the disk.
+        let ending = std::thread::Builder::new().name("leaving".to_owned());
+        if let Err(error) = ending.spawn(move || drop(self)) {
+            log::error!(log::GENERAL, "a connection is left at once, not beside the others: {error}");
+        }
+    }
+
+    /// It begins nothing more, and nothing of it is in flight.
+    pub(super) fn has_left(&self) -> bool {
+        self.stopping && self.is_idle()
     }
 
     /// Whether no answer is awaited.

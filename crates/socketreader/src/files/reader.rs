@@ -15,7 +15,7 @@ use protogen_sys::files::{FileOps, RealFiles, read_bounded_plain};
 use super::complete::Watch;
 use crate::backoff::Backoff;
 use crate::bell::Bell;
-use crate::board::Outbox;
+use crate::board::Joined;
 use crate::config::FileIn;
 use crate::log;
 
@@ -29,8 +29,8 @@ pub(super) struct Reader {
     settings: FileIn,
     producer: Producer,
     journal: protogen_journal::Reader,
-    /// Who gets the messages, and the most that may wait there.
-    outboxes: Vec<(Arc<Outbox>, u64)>,
+    /// Who gets the messages.
+    outboxes: Joined,
     /// One of them has enough: the files stay.
     is_full: bool,
     bell: Arc<Bell>,
@@ -70,7 +70,7 @@ impl Reader {
         settings: FileIn,
         producer: Producer,
         journal: protogen_journal::Reader,
-        outboxes: Vec<(Arc<Outbox>, u64)>,
+        outboxes: Joined,
         bell: Arc<Bell>,
     ) -> Reader {
         Reader {
@@ -107,7 +107,8 @@ impl Reader {
 
     /// Whether an outgoing connection has enough, so that the files stay where they are.
     fn look(&mut self) -> bool {
-        let full = self.outboxes.iter().find(|(outbox, most)| self.journal.pending(&outbox.name) >= *most);
+        let outboxes = self.outboxes.now();
+        let full = outboxes.iter().find(|(outbox, most)| self.journal.pending(&outbox.name) >= *most);
         match (full, self.is_full) {
             (Some((outbox, most)), false) => log::warning!(
                 &self.name,
@@ -270,7 +271,7 @@ impl Reader {
             }
         }
         if !files.is_empty() {
-            self.outboxes.iter().for_each(|(outbox, _)| outbox.bell.ring());
+            self.outboxes.now().iter().for_each(|(outbox, _)| outbox.bell.ring());
         }
         failed.map_or(Ok(()), Err)
     }

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use protogen_core::hl7::{AckCode, Message};
 use protogen_core::llp::mllp::Item;
 use protogen_journal::Outcome;
-use protogen_sys::event_loop::{Drained, EventLoop, drain};
+use protogen_sys::event_loop::{Drained, EventLoop};
 
 use super::super::answer::first_segment;
 use super::super::judge::{Expected, Verdict};
@@ -33,7 +33,7 @@ impl Outlet {
         let Some(Line { wire, decoder, .. }) = &mut self.line else { return };
         let mut answers = Vec::new();
         let mut notes = Vec::new();
-        let drained = drain(&mut wire.stream, buffer, TURN, |mut bytes| {
+        let drained = wire.drain(buffer, TURN, |mut bytes| {
             while let Some(item) = decoder.decode(&mut bytes, now) {
                 match item {
                     Item::Frame(frame) => answers.push(Answer::Frame(frame.message.to_vec())),
