@@ -18,6 +18,7 @@ mod kinds;
 mod lifecycle;
 mod log;
 mod manual;
+mod metrics;
 mod operator;
 mod policy;
 mod reload;

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::bell::Bell;
 use crate::config::{Config, Connection};
+use crate::metrics::{Meter, Meters};
 
 /// The file of the pauses, in the state directory.
 const PAUSES: &str = "pauses";
@@ -174,17 +175,24 @@ impl Outbox {
 
 /// The outgoing connections on the queue of an incoming one, each with the most messages that may wait there. They change
 /// with the configuration, for all clones alike.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Joined(Arc<Mutex<Arc<[(Arc<Outbox>, u64)]>>>);
+#[derive(Debug, Clone)]
+pub(crate) struct Joined {
+    outboxes: Arc<Mutex<Outboxes>>,
+    /// What comes in is counted here.
+    pub(crate) meter: Arc<Meter>,
+}
+
+/// Some outgoing connections, each with the most messages that may wait there.
+pub(crate) type Outboxes = Arc<[(Arc<Outbox>, u64)]>;
 
 impl Joined {
     /// As they are now.
-    pub(crate) fn now(&self) -> Arc<[(Arc<Outbox>, u64)]> {
-        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn now(&self) -> Outboxes {
+        Arc::clone(&self.outboxes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn set(&self, outboxes: Vec<(Arc<Outbox>, u64)>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = outboxes.into();
+    pub(crate) fn set(&self, outboxes: Outboxes) {
+        *self.outboxes.lock().unwrap_or_else(PoisonError::into_inner) = outboxes;
     }
 }
 
@@ -193,6 +201,7 @@ impl Joined {
 pub(crate) struct Board {
     config: Mutex<Arc<Config>>,
     outboxes: Mutex<Arc<[Arc<Outbox>]>>,
+    pub(crate) meters: Meters,
     /// Held while the file of the pauses is written.
     file: Mutex<PathBuf>,
     followers: Mutex<Vec<Follower>>,
@@ -222,6 +231,7 @@ impl Board {
         Ok(Board {
             config: Mutex::new(Arc::clone(config)),
             outboxes: Mutex::new(outboxes.collect()),
+            meters: Meters::default(),
             file: Mutex::new(file),
             followers: Mutex::default(),
             is_followed: AtomicBool::new(false),
@@ -257,8 +267,14 @@ impl Board {
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(config);
     }
 
+    /// What an incoming connection is joined to.
+    pub(crate) fn join(&self, input: &Connection) -> Joined {
+        let outboxes = Arc::new(Mutex::new(self.outboxes_of(input)));
+        Joined { outboxes, meter: self.meters.of(&input.name) }
+    }
+
     /// The outgoing connections on the queue of this one.
-    pub(crate) fn joined(&self, input: &Connection) -> Vec<(Arc<Outbox>, u64)> {
+    pub(crate) fn outboxes_of(&self, input: &Connection) -> Outboxes {
         let config = self.config();
         let outputs = config.connections.iter().filter(|output| output.queue == input.queue);
         outputs.filter_map(|output| Some((self.outbox(&output.name)?, output.max_pending))).collect()

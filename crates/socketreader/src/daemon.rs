@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use anyhow::{Context, Error};
 use protogen_journal::Journal;
@@ -12,13 +13,14 @@ use protogen_sys::log::Log;
 use protogen_sys::open_files::raise_limit;
 use protogen_sys::sd_notify::Notifier;
 
-use crate::board::{Board, Joined};
+use crate::board::Board;
 use crate::config::{Config, Kind};
 use crate::control;
 use crate::engine::{Acceptance, AcceptanceParts, Dispatch, Engine, Entrance, MAX_RECEIVERS, Parts};
 use crate::files::Workers;
 use crate::guard::{self, Guards};
 use crate::log;
+use crate::metrics::{self, Sources};
 use crate::rejects::Rejects;
 use crate::reload::{Listening, Reloader, Running};
 
@@ -54,6 +56,10 @@ fn serve(config: Config, log: Log) -> anyhow::Result<()> {
     let mut listening = Listening::default();
     let entrances = entrances(&config, &guards, &mut listening)?;
     let most_peers = make_room(&config)?;
+    let figures = general.metrics.map(|address| {
+        metrics::listen(address).with_context(|| format!("metrics = {address}: cannot listen there"))
+    });
+    let figures = figures.transpose()?;
     let statedir = &general.statedir.path;
     if !statedir.is_dir() {
         let made = DirBuilder::new().mode(0o700).create(statedir);
@@ -100,8 +106,7 @@ fn serve(config: Config, log: Log) -> anyhow::Result<()> {
     }
     let mut joined = BTreeMap::new();
     for connection in config.connections.iter().filter(|connection| connection.kind.is_input()) {
-        let outboxes = Joined::default();
-        outboxes.set(board.joined(connection));
+        let outboxes = board.join(connection);
         if let Kind::FileIn(settings) = &connection.kind {
             workers.read(&connection.name, settings.clone(), &journal, outboxes.clone())?;
         }
@@ -110,7 +115,8 @@ fn serve(config: Config, log: Log) -> anyhow::Result<()> {
     let (incoming, outgoing): (Vec<_>, Vec<_>) =
         entrances.into_iter().partition(|entrance| entrance.connection.kind.is_input());
     let of = |entrance: Entrance| {
-        let outboxes = joined.get(&entrance.connection.name).cloned().unwrap_or_default();
+        let outboxes = joined.get(&entrance.connection.name).cloned();
+        let outboxes = outboxes.unwrap_or_else(|| board.join(&entrance.connection));
         (entrance, outboxes)
     };
     let parts = AcceptanceParts {
@@ -122,6 +128,7 @@ fn serve(config: Config, log: Log) -> anyhow::Result<()> {
     };
     let acceptance = Acceptance::start(parts, events.waker())?;
     let guards = Arc::new(Mutex::new(guards));
+    let reception = acceptance.reception();
     let (dispatch, orders) = Dispatch::to(&events);
     let running = Running {
         board: Arc::clone(&board),
@@ -130,13 +137,25 @@ fn serve(config: Config, log: Log) -> anyhow::Result<()> {
         guards: Arc::clone(&guards),
         joined,
         listening,
-        reception: acceptance.reception(),
+        reception: reception.clone(),
         dispatch,
     };
     let (request, requests) = Reloader::requests();
     let reloader = Reloader::start(running, requests)?;
+    let sources = Sources {
+        board: Arc::clone(&board),
+        journal: journal.reader(),
+        guards,
+        reception,
+        started: SystemTime::now(),
+    };
+    let state = sources.clone();
+    if let Some(listener) = figures {
+        sources.serve(listener)?;
+    }
     let on_signal = Box::new(move |signal| match signal {
         Signal::HangUp => request.send(),
+        Signal::User1 => log_state(&state),
         _ => {}
     });
     let parts = Parts {
@@ -167,6 +186,15 @@ fn serve(config: Config, log: Log) -> anyhow::Result<()> {
     drop(journal);
     log::info!(log::GENERAL, "ended");
     Ok(())
+}
+
+/// Logs how all stands; a thread does, for the disk is read.
+fn log_state(sources: &Sources) {
+    let sources = sources.clone();
+    let thread = std::thread::Builder::new().name("state".to_owned());
+    if let Err(error) = thread.spawn(move || sources.log_state()) {
+        log::error!(log::GENERAL, "the state cannot be logged: {error}");
+    }
 }
 
 /// Asks for as many open files as the connections may need; gives how many peers may be connected at a time, so that

@@ -15,6 +15,7 @@ mod files;
 mod follow;
 mod guard;
 mod log;
+mod metrics;
 mod rejects;
 mod reload;
 mod tls;

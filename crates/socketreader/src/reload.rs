@@ -190,7 +190,7 @@ impl Running {
         self.read_files_again(&new, &change);
         match self.change(&old, &new, &change) {
             Ok(()) => {
-                log::always!(log::GENERAL, "the configuration is read again: {}", told(&old, &new, &change))
+                log::always!(log::GENERAL, "the configuration is read again: {}", told(&old, &new, &change));
             }
             Err(why) => log::error!(log::GENERAL, "{why}; the configuration before stays in force"),
         }
@@ -250,8 +250,9 @@ impl Running {
         self.workers.stop_some(&outputs);
         self.enter_outputs(&change.enter)?;
         for connection in new.connections.iter().filter(|connection| connection.kind.is_input()) {
-            let joined = self.joined.entry(connection.name.clone()).or_default();
-            joined.set(self.board.joined(connection));
+            let join = || self.board.join(connection);
+            let joined = self.joined.entry(connection.name.clone()).or_insert_with(join);
+            joined.set(self.board.outboxes_of(connection));
         }
         let (into, out): (Vec<_>, Vec<_>) =
             entrances.into_iter().partition(|entrance| entrance.connection.kind.is_input());
@@ -295,19 +296,23 @@ impl Running {
         most_peers: usize,
     ) -> Result<(), String> {
         let sockets = entrances.into_iter().map(|entrance| {
-            let joined = self.joined.get(&entrance.connection.name).cloned().unwrap_or_default();
+            let joined = self.joined_of(&entrance.connection);
             (entrance, joined)
         });
         let sockets = sockets.collect();
         self.reception.enter(sockets, most_peers);
         for connection in connections {
             if let Kind::FileIn(settings) = &connection.kind {
-                let joined = self.joined.get(&connection.name).cloned().unwrap_or_default();
+                let joined = self.joined_of(connection);
                 let started = self.workers.read(&connection.name, settings.clone(), &self.journal, joined);
                 started.map_err(|error| format!("[{}] {error}", connection.name))?;
             }
         }
         Ok(())
+    }
+
+    fn joined_of(&self, connection: &Connection) -> Joined {
+        self.joined.get(&connection.name).cloned().unwrap_or_else(|| self.board.join(connection))
     }
 
     /// Outgoing file connections begin.
@@ -333,6 +338,7 @@ fn kept_until_restart(old: &General, new: &General) -> Vec<&'static str> {
         ("logfile", old.logfile != new.logfile),
         ("statedir", old.statedir.path != new.statedir.path),
         ("durable", old.durable != new.durable),
+        ("metrics", old.metrics != new.metrics),
     ];
     rows.into_iter().filter(|(_, differs)| *differs).map(|(option, _)| option).collect()
 }

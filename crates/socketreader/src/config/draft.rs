@@ -1,5 +1,6 @@
 //! What the options of a section say, before it is known what they come to together.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ pub(super) struct Draft {
     pub mailinterval: Duration,
     pub disklow: u64,
     pub slowsync: Duration,
+    pub metrics: Option<SocketAddr>,
 
     pub is_socket: Option<bool>,
     pub is_input: Option<bool>,

@@ -36,6 +36,7 @@ pub(super) fn general(draft: &Draft, statedir: StateDir) -> General {
         mail_interval: draft.mailinterval,
         disk_low: draft.disklow,
         slow_sync: draft.slowsync,
+        metrics: draft.metrics,
     }
 }
 

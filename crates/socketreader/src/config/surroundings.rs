@@ -112,6 +112,12 @@ pub(super) fn general(parsed: &Parsed<'_>, statedir: &StateDir, problems: &mut P
     if let Some(logfile) = &draft.logfile {
         log(at("logfile"), logfile, draft.loglvl, problems);
     }
+    if let Some(address) = draft.metrics.filter(|address| !address.ip().is_loopback()) {
+        problems.warning(
+            at("metrics"),
+            format!("whoever reaches {address} reads the figures of this program; state 127.0.0.1, or let a firewall guard it"),
+        );
+    }
     let path = &statedir.path;
     // What is not there yet is made at the start.
     let (needed, shown) = if path.exists() {

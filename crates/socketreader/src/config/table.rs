@@ -102,6 +102,14 @@ pub static OPTIONS: &[OptionRow] = &[
         |d, v| v.seconds(0.0..=3600.0).map(|time| d.slowsync = time),
     ),
     row(
+        "metrics",
+        Place::GENERAL,
+        "ADDRESS:PORT",
+        Fallback::Words("none"),
+        "where figures for Prometheus and a health check are served over HTTP",
+        |d, v| put(&mut d.metrics, v.socket_address()),
+    ),
+    row(
         "transtech",
         Place::CONNECTION,
         "file | socket",

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -174,6 +175,14 @@ impl Value<'_> {
             return Err("must be the name or the address of a host".into());
         }
         Ok(host.to_owned())
+    }
+
+    /// An address with a port.
+    pub fn socket_address(&self) -> Result<SocketAddr, String> {
+        let address = text(self.unquoted()?).parse().ok();
+        address
+            .filter(|address: &SocketAddr| address.port() > 0)
+            .ok_or_else(|| "must be an address and a port, such as 127.0.0.1:9100 or [::1]:9100".to_owned())
     }
 
     /// Who may connect: addresses, blocks and names of hosts, with commas between them.

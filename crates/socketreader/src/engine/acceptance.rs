@@ -36,6 +36,8 @@ pub(crate) struct Parts {
 enum Order {
     /// These take nothing more. Answered when all that they took is stored, or cannot be.
     Leave(Vec<String>, Sender<Result<(), String>>),
+    /// Says whether messages are taken.
+    Health(Sender<Result<(), String>>),
     /// These are new, and so many peers may be connected from now on.
     Enter(Vec<(Entrance, Joined)>, usize),
 }
@@ -61,6 +63,8 @@ pub(crate) struct Reception {
     waker: Arc<Waker>,
 }
 
+/// How long the loop may be busy and still be well.
+const HEALTH: Duration = Duration::from_secs(3);
 /// How long the loop may take to store what it has.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -74,6 +78,17 @@ impl Reception {
         let (sender, receiver) = channel();
         self.order(Order::Leave(names, sender));
         receiver.recv_timeout(PATIENCE).map_err(gone)?
+    }
+
+    /// Whether messages are taken.
+    ///
+    /// # Errors
+    /// Why they are not.
+    pub(crate) fn health(&self) -> Result<(), String> {
+        let (sender, receiver) = channel();
+        self.order(Order::Health(sender));
+        let silent = |_| "the loop of the incoming sockets waits for the disk, or has ended".to_owned();
+        receiver.recv_timeout(HEALTH).map_err(silent)?
     }
 
     /// Serves these connections from now on.
@@ -221,6 +236,9 @@ impl Running {
                 Order::Leave(names, reply) => {
                     // Whoever asked may have given up.
                     let _ = reply.send(self.leave(&names, now));
+                }
+                Order::Health(reply) => {
+                    let _ = reply.send(self.intake.health(now));
                 }
                 Order::Enter(entrances, most_peers) => {
                     self.intake.most_peers = most_peers;

@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use mio::net::TcpStream;
@@ -33,6 +34,8 @@ const MAX_UNFINISHED: usize = 256 << 20;
 /// How much is read before it is stored, in bytes; more only where the rest of one reading is longer.
 const GROUP: usize = 4 << 20;
 
+/// How long a message that was not stored counts against our health, if none is stored meanwhile.
+const REFUSED: Duration = Duration::from_secs(60);
 /// How long a peer may go on when its connection has left the configuration.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -93,6 +96,8 @@ pub(super) struct Intake {
     /// Connections that we made and that are closed, by their numbers.
     lost: Vec<usize>,
     stopping: bool,
+    /// When and why the journal has not taken a message, since it took one.
+    refused: Option<(Instant, String)>,
 }
 
 impl Intake {
@@ -115,6 +120,7 @@ impl Intake {
             rejects,
             lost: Vec::new(),
             stopping: false,
+            refused: None,
         }
     }
 
@@ -163,7 +169,8 @@ impl Intake {
                     events.revisit(Owner::Client(id).token());
                 }
                 let decoder = Decoder::new(here.socket.mllp.clone());
-                let slots = Slots::default();
+                let slots = Slots::new(Arc::clone(&here.outboxes.meter));
+                here.outboxes.meter.peers.fetch_add(1, Ordering::Relaxed);
                 self.clients.insert(
                     id,
                     Client {
@@ -365,11 +372,28 @@ impl Intake {
             self.unfinished -= client.unfinished;
             let input = &mut self.inputs[client.input];
             input.open -= 1;
+            input.outboxes.meter.peers.fetch_sub(1, Ordering::Relaxed);
             log::info!(&input.name, "{}: closed", client.peer);
             if !input.socket.server && !input.leaving {
                 self.lost.push(client.input);
             }
             client.wire.close(events);
+        }
+    }
+
+    /// Whether messages are taken.
+    ///
+    /// # Errors
+    /// Why they are not.
+    pub(super) fn health(&self, now: Instant) -> Result<(), String> {
+        if let Some((when, why)) = &self.refused
+            && now.duration_since(*when) < REFUSED
+        {
+            return Err(format!("the journal takes no message: {why}"));
+        }
+        match self.inputs.iter().find_map(|input| Some((input, input.full.as_ref()?))) {
+            Some((input, why)) => Err(format!("{} takes no message: {why}", input.name)),
+            None => Ok(()),
         }
     }
 
@@ -484,9 +508,14 @@ impl Intake {
         for ((result, sender), message) in results.into_iter().zip(senders.drain(..)).zip(messages.drain(..))
         {
             let input = &mut self.inputs[sender.input];
+            if let Err(refusal @ (Refusal::Full | Refusal::Failed)) = &result {
+                self.refused = Some((now, refusal.to_string()));
+            }
             let answer = match result {
                 Ok(_) => {
                     input.stored = true;
+                    self.refused = None;
+                    input.outboxes.meter.took(message.bytes.len());
                     sender.answer
                 }
                 Err(refusal) if !sender.hears_no && refusal != Refusal::TooLong => {

@@ -23,6 +23,7 @@ use crate::feed::Feed;
 use crate::follow;
 use crate::guard::Guard;
 use crate::log;
+use crate::metrics::Meter;
 
 /// The message that is being delivered.
 struct Current {
@@ -73,6 +74,7 @@ pub(super) struct Outlet {
     mismatches: u32,
     board: Arc<Board>,
     outbox: Arc<Outbox>,
+    meter: Arc<Meter>,
     /// What waits was changed by somebody else.
     stale: bool,
     stopping: bool,
@@ -126,6 +128,7 @@ impl Outlet {
             unrecorded: None,
             dead_in_a_row: 0,
             mismatches: 0,
+            meter: board.meters.of(&connection.name),
             board,
             outbox,
             stale: false,
@@ -215,11 +218,11 @@ impl Outlet {
     fn is_open(&mut self, events: &mut EventLoop, now: Instant) -> bool {
         let Some(line) = &mut self.line else { return false };
         // A message on its way is written, and its receiver's silence measured, by `send`.
-        if self.current.is_none() || !line.is_open {
-            if let Err(error) = line.wire.flush(events, now) {
-                self.hang_up(events, &error.to_string());
-                return false;
-            }
+        if (self.current.is_none() || !line.is_open)
+            && let Err(error) = line.wire.flush(events, now)
+        {
+            self.hang_up(events, &error.to_string());
+            return false;
         }
         if line.wire.is_late(now) {
             self.hang_up(events, "TLS: the handshake takes too long");
@@ -230,6 +233,7 @@ impl Outlet {
             log::info!(&self.name, "{}: connected", line.peer);
             self.outbox.clear(Trouble::Down);
             self.outbox.connected(Some(line.peer.clone()));
+            self.meter.peers.store(1, Ordering::Relaxed);
         }
         line.is_open
     }
@@ -276,6 +280,7 @@ impl Outlet {
             self.retry.reset();
             self.redial.reset();
             self.line.iter_mut().for_each(|line| line.was_of_use = true);
+            self.meter.delivered(current.stored.bytes.len(), current.stored.time);
             log::info!(&self.name, "message {sequence} delivered: {named}");
         } else {
             log::error!(&self.name, "message {sequence} is a dead letter, kept in the journal: {named}");
@@ -331,6 +336,7 @@ impl Outlet {
             self.next_dial = if line.was_of_use { Duration::ZERO } else { self.redial.pause() };
             if let Some(current) = self.current.as_mut().filter(|current| current.sent.is_some()) {
                 current.sent = None;
+                self.meter.tries_again();
                 current.closes += 1;
                 if current.closes == CLOSES {
                     let named = log::Named(&current.stored.bytes);
@@ -353,6 +359,7 @@ impl Outlet {
                 log::error!(&self.name, "{}: {why}; tried again", line.peer);
             }
             self.outbox.connected(None);
+            self.meter.peers.store(0, Ordering::Relaxed);
             self.outbox.failed(format!("{}: {why}", line.peer));
             self.outbox.raise(Trouble::Down, || format!("{}: {why}", line.peer));
             line.wire.close(events);
@@ -383,6 +390,7 @@ impl Outlet {
             line.wire.close(events);
         }
         self.outbox.connected(None);
+        self.meter.peers.store(0, Ordering::Relaxed);
         events.forget(Owner::Outlet(self.number).token());
         events.forget(Owner::OutletTimer(self.number).token());
         // The end of its thread may have to wait for the disk.

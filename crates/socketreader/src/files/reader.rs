@@ -262,7 +262,11 @@ impl Reader {
             for result in results.drain(..) {
                 open -= 1;
                 match result {
-                    Completion::Stored { tag, .. } => self.delete(&files[usize::try_from(tag).unwrap_or(0)]),
+                    Completion::Stored { tag, .. } => {
+                        let file = &files[usize::try_from(tag).unwrap_or(0)];
+                        self.outboxes.meter.took(usize::try_from(file.1.size()).unwrap_or(usize::MAX));
+                        self.delete(file);
+                    }
                     Completion::Refused { refusal, .. } => {
                         failed = Some(format!("not stored: {refusal}; the file stays"));
                     }

@@ -80,6 +80,11 @@ impl Context {
         self.warnings.iter().cloned()
     }
 
+    /// When the first of our own certificates ends.
+    pub(crate) fn ends(&self) -> Option<SystemTime> {
+        self.ends
+    }
+
     /// What to tell about a certificate that has ended, or soon will.
     pub(crate) fn ending(&self, now: SystemTime) -> Option<String> {
         self.ends.and_then(|ends| ending(ends, now))

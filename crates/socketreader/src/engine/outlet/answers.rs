@@ -59,6 +59,10 @@ impl Outlet {
     }
 
     fn answered(&mut self, answer: Answer, now: Instant) {
+        match &answer {
+            Answer::Frame(bytes) => self.meter.answered(bytes),
+            Answer::Commit(positive) => self.meter.answered(if *positive { b"\x06" } else { b"\x15" }),
+        }
         let waits = |current: &&Current| current.sent.is_some() && current.expected != Expected::Nothing;
         let Some(current) = self.current.as_ref().filter(waits) else { return self.unasked(&answer) };
         let (verdict, note) = match (answer, &current.expected) {
@@ -153,6 +157,7 @@ impl Outlet {
             log::error!(&self.name, "stopped, {by}: mend it, then socketreader --resume {}", self.name);
             stop(&self.board, &self.outbox, by);
         }
+        self.meter.tries_again();
         self.record(sequence, Outcome::Tries(tries), note);
         self.pause = Some(now + self.retry.pause());
     }
