@@ -1,5 +1,6 @@
 //! The socketreader program, as an interface engineer uses it.
 
+mod alerts;
 pub mod certificates;
 mod check;
 mod crash;
@@ -21,8 +22,10 @@ mod manual;
 mod metrics;
 mod operator;
 mod policy;
+mod receivers;
 mod reload;
 mod repair;
 mod site;
 pub mod support;
 mod tls;
+mod tryout;

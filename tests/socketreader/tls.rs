@@ -398,6 +398,6 @@ fn a_certificate_that_ends_soon_is_told_at_the_start() {
     let soon = Authority::new(&setup.dir).issue_for("soon", &["localhost"], "20", "");
     let options = format!("usehl7 = True\n{}", soon.options());
     let router = setup.server_in("in", &options).file_out("out", "").start();
-    let line = router.wait_for_log(" - in - ERROR - the certificate ends on ");
+    let line = router.wait_for_log(" - general - ERROR - [in] the certificate ends on ");
     assert!(line.contains("renew it in time, then send SIGHUP"), "{line}");
 }

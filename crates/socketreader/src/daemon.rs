@@ -13,6 +13,7 @@ use protogen_sys::log::Log;
 use protogen_sys::open_files::raise_limit;
 use protogen_sys::sd_notify::Notifier;
 
+use crate::alerts;
 use crate::board::Board;
 use crate::config::{Config, Kind};
 use crate::control;
@@ -145,7 +146,7 @@ fn serve(config: Config, log: Log) -> anyhow::Result<()> {
     let sources = Sources {
         board: Arc::clone(&board),
         journal: journal.reader(),
-        guards,
+        guards: Arc::clone(&guards),
         reception,
         started: SystemTime::now(),
     };
@@ -153,6 +154,7 @@ fn serve(config: Config, log: Log) -> anyhow::Result<()> {
     if let Some(listener) = figures {
         sources.serve(listener)?;
     }
+    let alerts = alerts::start(&board, &guards, journal.reader())?;
     let on_signal = Box::new(move |signal| match signal {
         Signal::HangUp => request.send(),
         Signal::User1 => log_state(&state),
@@ -177,7 +179,7 @@ fn serve(config: Config, log: Log) -> anyhow::Result<()> {
     engine.run()?;
     // Nobody left to be told is no failure of ours.
     let _ = notifier.stopping();
-    drop(control);
+    drop((control, alerts));
     if let Some(Running { workers, journal, .. }) = reloader.join() {
         workers.stop();
         drop(journal);

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
 
 use protogen_core::hl7hosts::{Peers, Resolver};
 use protogen_sys::hl7hosts::SystemNames;
 
-use crate::alarm;
 use crate::config::{Config, Connection, Socket};
 use crate::log;
 use crate::tls::{Context, Fault};
@@ -37,7 +35,7 @@ impl Guard {
     /// Why TLS cannot be spoken.
     pub(crate) fn open(name: &str, socket: &Socket) -> Result<Guard, String> {
         let allowed = Allowed::look_up(name, &socket.allow);
-        let tls = read(name, socket).map_err(|fault| fault.text)?;
+        let tls = read(socket).map_err(|fault| fault.text)?;
         let inner = RwLock::new(Inner { allowed, tls });
         Ok(Guard { inner, refused: AtomicU64::new(0), failed: AtomicU64::new(0) })
     }
@@ -45,7 +43,7 @@ impl Guard {
     /// Reads the files again. Where one is broken, what was read before stays in force.
     pub(crate) fn reload(&self, name: &str, socket: &Socket) {
         let allowed = Allowed::look_up(name, &socket.allow);
-        let tls = read(name, socket);
+        let tls = read(socket);
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         inner.allowed = allowed;
         match tls {
@@ -71,13 +69,9 @@ impl Guard {
     }
 }
 
-fn read(name: &str, socket: &Socket) -> Result<Option<Arc<Context>>, Fault> {
+fn read(socket: &Socket) -> Result<Option<Arc<Context>>, Fault> {
     let Some(tls) = &socket.tls else { return Ok(None) };
-    let context = Context::load(tls, socket.server)?;
-    if let Some(text) = context.ending(SystemTime::now()) {
-        alarm::raise(name, &text);
-    }
-    Ok(Some(Arc::new(context)))
+    Ok(Some(Arc::new(Context::load(tls, socket.server)?)))
 }
 
 /// The guards of all socket connections, by name.
