@@ -25,6 +25,7 @@ mod policy;
 mod receivers;
 mod reload;
 mod repair;
+mod service;
 mod site;
 pub mod support;
 mod tls;

@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use anyhow::{Context, Error};
 use protogen_journal::Journal;
+use protogen_sys::daemon::Readiness;
 use protogen_sys::event_loop::{EventLoop, Signal};
+use protogen_sys::exit::Exit;
 use protogen_sys::log::Log;
 use protogen_sys::open_files::raise_limit;
+use protogen_sys::pid_file::PidFile;
 use protogen_sys::sd_notify::Notifier;
 
 use crate::alerts;
@@ -31,27 +35,42 @@ const FILES: usize = 64;
 const FILES_EACH: usize = 4;
 
 /// Moves messages until SIGTERM or SIGINT. Our own errors name their causes themselves, so the causes are left out of
-/// the chain (`Error::msg`).
-pub fn run(config: Config) -> anyhow::Result<()> {
-    let log = log::start(config.general.logfile.as_deref(), config.general.loglvl).map_err(Error::msg)?;
-    let in_file = config.general.logfile.is_some();
-    let done = serve(config, log);
+/// the chain (`Error::msg`). In the background, `readiness` tells the startup process how it went.
+pub fn run(config: Config, pidfile: Option<&Path>, readiness: Option<Readiness>) -> anyhow::Result<()> {
+    let (level, in_file) = (config.general.loglvl, config.general.logfile.is_some());
+    let log =
+        log::start(config.general.logfile.as_deref(), level, readiness.is_none()).map_err(Error::msg)?;
+    let mut readiness = readiness;
+    let in_background = readiness.is_some();
+    let done = serve(config, pidfile, log, &mut readiness);
     if let Err(error) = &done
-        && in_file
+        && (in_file || in_background)
     {
         // Whoever started us has it on standard error.
         log::critical!(log::GENERAL, "{error:#}");
     }
-    done
+    match (done, readiness) {
+        (Err(error), Some(readiness)) => {
+            readiness.failed(Exit::TryLater.status(), &format!("{error:#}"));
+            Ok(())
+        }
+        (done, _) => done,
+    }
 }
 
-fn serve(config: Config, log: Log) -> anyhow::Result<()> {
+fn serve(
+    config: Config,
+    pidfile: Option<&Path>,
+    log: Log,
+    readiness: &mut Option<Readiness>,
+) -> anyhow::Result<()> {
     let config = Arc::new(config);
     let general = &config.general;
     for warning in &config.warnings {
         log::warning!(log::GENERAL, "{warning}");
     }
 
+    let _pid_file = pidfile.map(PidFile::create).transpose().map_err(Error::msg)?;
     // Whatever can fail because of the site fails before anything is begun.
     let guards = guard::open(&config).map_err(Error::msg)?;
     let mut listening = Listening::default();
@@ -175,6 +194,9 @@ fn serve(config: Config, log: Log) -> anyhow::Result<()> {
     let notifier = Notifier::from_environment();
     if let Err(error) = notifier.ready() {
         log::warning!(log::GENERAL, "the service manager cannot be told: {error}");
+    }
+    if let Some(Err(error)) = readiness.take().map(Readiness::ready) {
+        log::warning!(log::GENERAL, "whoever started this cannot be told: {error}");
     }
     engine.run()?;
     // Nobody left to be told is no failure of ours.

@@ -25,11 +25,11 @@ pub(crate) fn set_level(level: LogLevel) {
     LEVEL.store(level as u8, Ordering::Relaxed);
 }
 
-/// Starts the log: to a file, or to standard error.
-pub(crate) fn start(file: Option<&Path>, level: LogLevel) -> Result<Log, LogError> {
+/// Starts the log: to a file, or to standard error in the foreground, else to syslog.
+pub(crate) fn start(file: Option<&Path>, level: LogLevel, foreground: bool) -> Result<Log, LogError> {
     LEVEL.store(level as u8, Ordering::Relaxed);
     Setup::new("socketreader")
-        .foreground(true)
+        .foreground(foreground)
         .file(file)
         .level(LevelFilter::Warn)
         // Ours are judged by `is_on`; of the libraries, what concerns an operator.
