@@ -1,0 +1,3 @@
+//! All programs together, as a hospital runs them: from a sender's MLLP to CareVue.
+
+mod demo;
