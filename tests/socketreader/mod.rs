@@ -19,6 +19,7 @@ mod log;
 mod manual;
 mod operator;
 mod policy;
+mod receivers;
 mod repair;
 mod site;
 pub mod support;
