@@ -5,6 +5,7 @@ mod carevue_sim;
 mod codes;
 mod cvgateway;
 mod hl7;
+mod hl7tocv;
 mod idb_direct;
 mod install;
 mod llpdrv;

@@ -164,3 +164,24 @@ fn cvgateway_toml() {
     known.sort();
     assert_eq!(documented, known);
 }
+
+#[test]
+fn hl7tocv() {
+    let page = std::fs::read_to_string(top().join("man/man8/hl7tocv.8")).unwrap();
+    agree(&protogen_hl7tocv::command(), &page);
+}
+
+/// Every key of the shipped file is in its page, and the other way round.
+#[test]
+fn queues() {
+    let page = std::fs::read_to_string(top().join("man/man5/queues.5")).unwrap();
+    let items = page.lines().filter_map(|line| line.strip_prefix(".It Ic "));
+    let mut documented: Vec<&str> = items.flat_map(|names| names.split(" , ")).collect();
+    let file = std::fs::read_to_string(top().join("etc/queues")).unwrap();
+    let keys = file.lines().filter_map(|line| line.trim_start_matches('#').split_once(" = "));
+    let mut known: Vec<&str> = keys.map(|(key, _)| key).filter(|key| !key.contains(' ')).collect();
+    documented.sort();
+    known.sort();
+    known.dedup();
+    assert_eq!(documented, known);
+}

@@ -1,8 +1,54 @@
-//! Every row of the case table through the program: what is asked, what CareVue gets, what the sender is told.
+//! Every row of the case table through the program: with a scripted idb_direct, which tells what is asked, and with the
+//! real one over a simulated CareVue, whose census tells what came of it.
 
 use super::support::{Site, told};
+use super::ward::Ward;
 
-const CASES: &str = include_str!("../data/cvgateway/cases.tab");
+/// A row of the table; its head tells what the columns hold.
+struct Row {
+    name: &'static str,
+    before: &'static str,
+    event: &'static str,
+    patients: &'static str,
+    asked: &'static str,
+    forwarded: &'static str,
+    after: &'static str,
+    answer: &'static str,
+    told: &'static str,
+}
+
+fn rows() -> Vec<Row> {
+    let lines = include_str!("../data/cvgateway/cases.tab").lines().filter(|line| !line.starts_with('#'));
+    let rows: Vec<Row> = lines
+        .map(|line| {
+            let columns: Vec<&str> = line.split('\t').collect();
+            let [name, before, event, patients, asked, forwarded, after, answer, told, _] = columns[..]
+            else {
+                panic!("{line}: {} columns", columns.len())
+            };
+            Row { name, before, event, patients, asked, forwarded, after, answer, told }
+        })
+        .collect();
+    assert!(rows.len() > 60);
+    rows
+}
+
+impl Row {
+    /// EVENT:STATUS of each look into the census.
+    fn looks(&self) -> Vec<&str> {
+        self.asked.split(' ').filter(|look| *look != "-").collect()
+    }
+
+    fn sent(&self) -> Vec<&str> {
+        if self.forwarded == "-" { vec![] } else { vec![self.forwarded] }
+    }
+
+    /// The bed that the patient who comes to the waiting list was to have.
+    fn taken_bed(&self) -> Option<&str> {
+        let bed = self.patients.rsplit(['@', '>']).next()?;
+        (self.forwarded == "A01 -" && !bed.is_empty()).then_some(bed)
+    }
+}
 
 /// `601-1` as a location of HL7.
 fn location(bed: &str) -> String {
@@ -53,33 +99,76 @@ fn status(look: &str) -> u8 {
 #[test]
 fn every_row_of_the_case_table() {
     let site = Site::new().start();
-    let rows: Vec<&str> = CASES.lines().filter(|line| !line.starts_with('#')).collect();
-    assert!(rows.len() > 60);
-    for (id, row) in rows.iter().enumerate() {
-        let columns: Vec<&str> = row.split('\t').collect();
-        let [_, _, event, patients, asked, forwarded, _, answer, said, _] = columns[..] else {
-            panic!("{row}")
-        };
+    for (id, row) in rows().iter().enumerate() {
+        let name = row.name;
         let looks: Vec<(&str, &str)> =
-            asked.split(' ').filter(|look| *look != "-").map(|look| look.split_once(':').unwrap()).collect();
+            row.looks().into_iter().map(|look| look.split_once(':').unwrap()).collect();
         // After the looks comes the commit of an admission, which finds the patient.
         let statuses: Vec<u8> = looks.iter().map(|(_, look)| status(look)).chain([2]).collect();
         site.census(&statuses);
-        let (code, text) = told(&site.send(message(event, patients, id).as_bytes()));
-        assert_eq!(code, answer, "{row}: {text}");
-        assert!(text.contains(said), "{row}: {text}");
+        let (code, text) = told(&site.send(message(row.event, row.patients, id).as_bytes()));
+        assert_eq!(code, row.answer, "{name}: {text}");
+        assert!(text.contains(row.told), "{name}: {text}");
         let sent: Vec<String> = site.fsi.take().iter().map(|message| got(message)).collect();
         // The location is sent as it was received, also one of another unit.
-        let expected: Vec<&str> = if forwarded == "-" { vec![] } else { vec![forwarded] };
-        assert_eq!(sent, expected, "{row}");
+        assert_eq!(sent, row.sent(), "{name}");
         let calls = site.asked();
         let events: Vec<&str> = calls.iter().map(|call| call.split(' ').nth(1).unwrap()).collect();
         let mut wanted: Vec<&str> = looks.iter().map(|(event, _)| *event).collect();
-        let admits = forwarded.starts_with("A01");
+        let admits = row.forwarded.starts_with("A01");
         wanted.extend(admits.then_some("1"));
-        assert_eq!(events, wanted, "{row}: {calls:?}");
-        assert_eq!(calls.iter().filter(|call| call.contains(" -c")).count(), usize::from(admits), "{row}");
+        assert_eq!(events, wanted, "{name}: {calls:?}");
+        assert_eq!(calls.iter().filter(|call| call.contains(" -c")).count(), usize::from(admits), "{name}");
     }
+}
+
+/// The looks into the census that a dry run prints, as the table has them.
+fn looks(printed: &str) -> Vec<String> {
+    let look = |line: &str| {
+        let (event, rest) = line.strip_prefix('A')?.split_once(": census ")?;
+        let (status, _) = rest.split_once(':')?;
+        Some(format!("{}:{status}", event.trim_start_matches('0')))
+    };
+    printed.lines().filter_map(look).collect()
+}
+
+/// First a dry run, which shows what the real idb_direct finds and changes nothing, then the message itself.
+#[test]
+fn every_row_of_the_case_table_with_the_real_census() {
+    let ward = Ward::new();
+    let mut forwarded = 0;
+    for (id, row) in rows().iter().enumerate() {
+        let name = row.name;
+        ward.set_census(row.before);
+        let (before, received) = (ward.census(), ward.journal("REQ").len());
+        assert_eq!(before, row.before, "{name}");
+        let message = message(row.event, row.patients, id);
+        let file = ward.dir.write("message.hl7", &message);
+        let dry = ward.program().arg("--dry-run").arg(file).args(ward.arguments()).run();
+        let status = if row.answer == "AA" { 0 } else { 1 };
+        dry.code(status).stdout_contains(&format!("answer: {} ", row.answer)).stdout_contains(row.told);
+        assert_eq!(looks(&dry.stdout()), row.looks(), "{name}");
+        assert_eq!((ward.census(), ward.journal("REQ").len()), (before, received), "{name}");
+
+        let (code, text) = told(&ward.send(message.as_bytes()));
+        assert_eq!(code, row.answer, "{name}: {text}");
+        assert!(text.contains(row.told) && !text.contains("idb_direct"), "{name}: {text}");
+        let journal = ward.journal("FWD");
+        let sent: Vec<String> = journal[forwarded..].iter().map(|(_, message)| got(message)).collect();
+        forwarded = journal.len();
+        assert_eq!(sent, row.sent(), "{name}");
+        if row.after != "*" {
+            assert_eq!(ward.census(), row.after, "{name}");
+        }
+        let shown: Vec<String> = row
+            .taken_bed()
+            .map(|bed| format!("HL7: patient 1001 is on the waiting list: bed {bed} is occupied"))
+            .into_iter()
+            .collect();
+        assert_eq!(ward.messages(), shown, "{name}");
+    }
+    assert_eq!(ward.journal("ACK").len(), rows().len());
+    assert!(!ward.dir.join("mails").exists(), "{}", ward.dir.text("mails"));
 }
 
 /// The beds that are asked about, in the places where idb_direct has them.

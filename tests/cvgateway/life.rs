@@ -174,6 +174,30 @@ fn adt_is_one_at_a_time() {
     assert_eq!(site.asked(), ["in"; 4]);
 }
 
+/// A sender that gives up waiting, and sends again while its first message is in work.
+#[test]
+fn a_repeat_waits_for_the_first() {
+    let site = Site::new().start();
+    site.dir.script(
+        "etc/idb_direct",
+        "cd \"$(dirname \"$0\")/..\"\necho in >>asked\nwhile ! test -e go; do sleep 0.01; done\nexit 7\n",
+    );
+    let mut streams: Vec<_> = (0..3).map(|_| site.begin(discharge("1").as_bytes())).collect();
+    while site.journal("REQ").len() < 3 {
+        std::thread::yield_now();
+    }
+    site.dir.write("go", "");
+    let mut told_all = Vec::new();
+    for stream in &mut streams {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(told(&answer).0, "AA");
+        told_all.push(told(&answer).1);
+    }
+    assert_eq!(told_all.iter().filter(|text| *text == "discharged").count(), 1, "{told_all:?}");
+    assert_eq!((site.asked().len(), site.fsi.take().len()), (1, 1));
+}
+
 #[test]
 fn sighup_reads_everything_again_and_what_is_broken_leaves_the_old() {
     let mut site = Site::new().start();

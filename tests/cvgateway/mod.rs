@@ -2,7 +2,11 @@
 
 mod adt;
 mod cases;
+mod crash;
+mod golden;
 mod life;
 mod oru;
 mod program;
-mod support;
+mod rows;
+pub mod support;
+mod ward;

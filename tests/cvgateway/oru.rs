@@ -1,9 +1,9 @@
-//! Results: every row of LabEventInfo through the program, and how an ORU is taken apart.
+//! Results: what is no plain value, and how an ORU is taken apart.
 
 use super::support::{Manner, Site, told};
 
 /// An ORU of one order.
-fn oru(id: usize, specimen: &str, observations: &[&str]) -> String {
+pub fn oru(id: usize, specimen: &str, observations: &[&str]) -> String {
     let mut text = format!(
         "MSH|^~\\&|LAB|HOSP|CVGATEWAY|060_IOP|||ORU^R01|{id}|P|2.3\rPID|1||4711||Muster\rPV1|1|I|IOP^601^1||||||||||||||||77\r\
          OBR|1|||BGA|||20261124||||||||{specimen}\rNTE|1||dropped\r"
@@ -15,67 +15,41 @@ fn oru(id: usize, specimen: &str, observations: &[&str]) -> String {
 }
 
 /// The OBX segments of what CareVue got.
-fn observations(message: &str) -> Vec<&str> {
+pub fn observations(message: &str) -> Vec<&str> {
     message.split('\r').filter(|segment| segment.starts_with("OBX")).collect()
 }
 
-/// What an OBX becomes: in, out (`-` for left out), with why.
+/// What an OBX becomes that is no plain number with a unit: in, out (`-` for left out), with why.
 const ROWS: &[(&str, &str, &str)] = &[
-    // 8.0 mmol/l x 16.113439 kg/mol = 128.907512 g/l = 12.8907512 g/dl, to 0.1: 12.9
-    ("NM|9948-1||8.0|mmol/l", "NM|9948-1||12.9|g/dl", ""),
-    ("NM|9947-3||12.9|g/dl", "NM|9947-3||12.9|g/dl", ""),
-    // 18.6 mmol/l x 16.113439 = 299.7099654 g/l = 29.97099654 g/dl, below 30
-    ("NM|9948-1||18.6|mmol/l", "NM|9948-1||30.0|g/dl", ""),
-    // 18.62 mmol/l x 16.113439 = 300.03223418 g/l = 30.003223418 g/dl, above 30
-    ("NM|9948-1||18.62|mmol/l", "-", "outside of 0 to 30 g/dl"),
-    ("NM|9948-1||8.0|cel", "-", "cel does not convert to g/dl"),
     ("NM|9948-1||8.0|", "-", "it has no unit"),
     ("NM|9948-1||8.0|furlongs", "-", "is not known"),
     ("NM|9948-1||<8|g/dl", "-", "its value is no number"),
     ("NM|9948-1||8~9|g/dl", "-", "its value is no number"),
+    ("NM|9948-1||8^9|g/dl", "-", "its value is no number"),
+    ("NM|9948-1||8,5|g/dl", "-", "its value is no number"),
+    ("NM|9948-1||1e1|g/dl", "-", "its value is no number"),
+    ("NM|9948-1|||g/dl", "-", "its value is no number"),
+    ("NM|9948-1||\"\"|g/dl", "-", "its value is no number"),
+    ("NM|9948-1|| 8.0 |g/dl", "NM|9948-1||8.0|g/dl", ""),
     ("NM|1234-5||8|g/dl", "-", "no row in LabEventInfo"),
-    // 75 mm(hg) x 133.322 Pa (UCUM 133.322) = 9999.15 Pa = 9.99915 kPa, to 0.1: 10.0
-    ("NM|2703-7||75|mm(hg)", "NM|2703-7||10.0|kPal", ""),
-    ("NM|2704-5||40|kPal", "NM|2704-5||40.0|kPal", ""),
-    ("NM|2704-5||40.01|kPal", "-", "outside of 0 to 40 kPal"),
-    ("NM|2705-2||5.555|kPal", "NM|2705-2||5.56|kPal", ""),
-    ("NM|2705-2||1.99|kPal", "-", "outside of 2 to 40 kPal"),
-    ("NM|2714-4||97.25|%", "NM|2714-4||97.3|%", ""),
-    ("NM|2715-1||-20|%", "NM|2715-1||-20.0|%", ""),
-    // 156.4 mg/l / 39.0983 g/mol = 4.00017... mmol/l
-    ("NM|6298-4||156.4|mg/l", "NM|6298-4||4.0|mmol/l", ""),
-    // 310.831485 mg/l / 39.0983 g/mol = 7.95 mmol/l exactly, half away from zero: 8.0
-    ("NM|6298-4||310.831485|mg/l", "NM|6298-4||8.0|mmol/l", ""),
-    ("NM|6298-4||8.1|mmol/l", "-", "outside of 0 to 8 mmol/l"),
-    // 3218.572 mg/l / 22.9898 g/mol = 140 mmol/l exactly
-    ("NM|2947-0||3218.572|mg/l", "NM|2947-0||140|mmol/l", ""),
-    ("NM|2947-0||139.5|mmol/l", "NM|2947-0||140|mmol/l", ""),
-    // 100.195 mg/l / 40.078 g/mol = 2.5 mmol/l exactly
-    ("NM|1994-3||100.195|mg/l", "NM|1994-3||2.5|mmol/l", ""),
-    // 98.1911 mg/l / 40.078 g/mol = 2.45 mmol/l exactly: 2.5
-    ("NM|1994-3||98.1911|mg/l", "NM|1994-3||2.5|mmol/l", ""),
-    ("NM|1994-3||0.49|mmol/l", "-", "outside of 0.5 to 25 mmol/l"),
-    ("NM|1994-3||2.5|meq/l", "-", "meq/l does not convert to mmol/l"),
-    // 3545.27 mg/l / 35.4527 g/mol = 100 mmol/l exactly
-    ("NM|2069-3||3545.27|mg/l", "NM|2069-3||100.0|mmol/l", ""),
-    ("NM|2069-3||150.1|mmol/l", "-", "outside of 1 to 150 mmol/l"),
-    // 90 mg/dl = 900 mg/l / 180.16 g/mol = 4.99556 mmol/l, to 0.1: 5.0
-    ("NM|2339-0||90|mg/dl", "NM|2339-0||5.0|mmol/l", ""),
-    // 891.792 mg/l / 180.16 g/mol = 4.95 mmol/l exactly: 5.0
-    ("NM|2339-0||891.792|mg/l", "NM|2339-0||5.0|mmol/l", ""),
-    ("ST|BGATYPA||art.|", "ST|BGATYPA||art.", ""),
-    ("NM|9984-6||37|cel", "-", "neither arterial nor venous"),
-    ("NM|BGATEMPA||37.04|cel", "NM|BGATEMPA||37.0|cel", ""),
-    // (98.6 + 459.67) x 5/9 - 273.15 = 37 degrees Celsius
-    ("NM|BGATEMPV||98.6|[degF]", "NM|BGATEMPV||37.0|cel", ""),
-    ("NM|BGATEMPV||45.1|cel", "-", "outside of 25 to 45 cel"),
+    ("NM|||8|g/dl", "-", "no row in LabEventInfo"),
+    ("NM|BODY TEMPERATURE^^LN||37|cel", "-", "no row in LabEventInfo"),
+    ("NM|6298-4||4|mmol/l|||||D2", "-", "its status is D2"),
     ("NM|6298-4||4|mmol/l|||||I", "-", "its status is I"),
+    ("NM|6298-4||4|mmol/l|||||N", "-", "its status is N"),
+    ("NM|6298-4||4|mmol/l|||||O", "-", "its status is O"),
+    ("NM|6298-4||4|mmol/l|||||S", "-", "its status is S"),
     ("NM|6298-4||4|mmol/l|||||X", "-", "its status is X"),
+    ("NM|6298-4||4|mmol/l|||||F", "NM|6298-4||4.0|mmol/l|||||F", ""),
+    ("NM|6298-4||4|mmol/l|||||P", "NM|6298-4||4.0|mmol/l|||||P", ""),
+    ("NM|6298-4||4|mmol/l|||||R", "NM|6298-4||4.0|mmol/l|||||R", ""),
     ("NM|6298-4||4|mmol/l|||||C", "NM|6298-4||4.0|mmol/l|||||C", ""),
+    ("NM|6298-4||4|mmol/l|||||U", "NM|6298-4||4.0|mmol/l|||||U", ""),
+    ("NM|6298-4^KALIUM^LN||4|mmol/l|3-5|H", "NM|6298-4||4.0|mmol/l|3-5|H", ""),
 ];
 
 #[test]
-fn each_observation_in_carevues_code_and_unit() {
+fn what_is_no_plain_value() {
     let site = Site::new().with_tables().start();
     for (id, (given, expected, why)) in ROWS.iter().enumerate() {
         // Beside it one that always goes.
@@ -126,13 +100,52 @@ fn blood_tells_where_it_is_from() {
     assert!(site.fsi.take()[0].contains("BGATEMPA"));
 }
 
+/// A code of another system is found by the LOINC table; a number of LOINC+ is never taken for LOINC's own.
+#[test]
+fn codes_of_other_systems_are_found_in_the_loinc_table() {
+    let site = Site::new().with_tables();
+    let row = |number: &str, astm: &str| {
+        let mut columns = [""; 25];
+        (columns[0], columns[1], columns[11]) = (number, "X", astm);
+        columns.map(|column| format!("\"{column}\"")).join("\t") + "\n"
+    };
+    let own = row("6298-4", "K1") + &row("2947-0", "NAX") + &row("2069-3", "NAX") + &row("9984-6", "OTHER");
+    let own = site.dir.write("own.tab", own);
+    let manager = protogen_testkit::TestCommand::new(env!("CARGO_BIN_EXE_loincmgr"));
+    let manager = manager.env("PG_CODELIB", site.dir.join("lib/codes")).arg("-c").arg(own);
+    let extensions = crate::support::top().join("etc/LOINC+.tab");
+    manager.arg("--extensions").arg(extensions).run().success();
+    let site = site.start();
+    for (id, (code, expected)) in [
+        ("K1^POTASSIUM^AS4", Ok("6298-4")),
+        ("K1^POTASSIUM^L", Err("no row in LabEventInfo")),
+        ("NAX^SODIUM^AS4", Err("it stands for several rows")),
+        ("9984^BODY TEMPERATURE^L", Ok("BGATEMPA")),
+        ("9984-6", Ok("BGATEMPA")),
+        ("9984-6^BODY TEMPERATURE^LOINC+", Ok("BGATEMPA")),
+        ("9984-6^SOMETHING ELSE^LN", Err("no row in LabEventInfo")),
+        ("6298-4^POTASSIUM^LN", Ok("6298-4")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let unit = if code.starts_with('9') { "37|cel" } else { "4|mmol/l" };
+        let observed = [&format!("NM|{code}||{unit}"), "NM|2339-0||5|mmol/l"];
+        let text = told(&site.send(oru(id, "BLDA", &observed).as_bytes())).1;
+        let sent = site.fsi.take().remove(0);
+        let key = observations(&sent)[0].split('|').nth(3).unwrap();
+        assert_eq!(key, expected.unwrap_or("2339-0"), "{code}: {text}");
+        assert!(text.contains(expected.err().unwrap_or_default()), "{code}: {text}");
+    }
+}
+
 #[test]
 fn an_oru_of_several_orders_is_taken_apart() {
     let site = Site::new().with_tables().start();
     let two = oru(1, "", &["NM|6298-4||4|mmol/l"]) + "OBR|2\rOBX|1|NM|2947-0||140|mmol/l\r";
     assert_eq!(
         told(&site.send(two.as_bytes())),
-        ("AA".into(), "part 1: 1 results forwarded; part 2: 1 results forwarded".into())
+        ("AA".into(), "part 1: 1 result forwarded; part 2: 1 result forwarded".into())
     );
     let sent = site.fsi.take();
     assert!(sent[0].contains("|ORU^R01|1.1|") && sent[1].contains("|ORU^R01|1.2|"), "{sent:?}");
@@ -141,10 +154,7 @@ fn an_oru_of_several_orders_is_taken_apart() {
     let bad = two.replace("|R01|1|", "|R01|2|").replace("2947-0", "XXXX");
     let (code, text) = told(&site.send(bad.as_bytes()));
     assert_eq!(code, "AE");
-    assert!(
-        text.contains("part 1: 1 results forwarded; part 2: no result is left; left out: XXXX"),
-        "{text}"
-    );
+    assert!(text.contains("part 1: 1 result forwarded; part 2: no result is left; left out: XXXX"), "{text}");
     assert_eq!(site.fsi.take().len(), 1);
     // An id that has no room for the suffix is one of the gateway's own.
     let long = two.replace("^R01|1|", "^R01|0123456789012345678|");

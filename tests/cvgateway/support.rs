@@ -1,7 +1,7 @@
 //! A gateway with a site of its own: a scripted idb_direct, and a stand-in for CareVue's interface.
 
 use protogen_testkit::{Daemon, Dir, TestCommand};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,6 +25,8 @@ pub enum Manner {
     Close,
     /// With these bytes.
     Bytes(&'static str),
+    /// As this says of each control id; none: closes.
+    Judge(fn(&str) -> Option<(&'static str, &'static str)>),
 }
 
 impl Fsi {
@@ -44,10 +46,15 @@ impl Fsi {
                 let message: String = message.iter().map(|byte| char::from(*byte)).collect();
                 let id = message.split('|').nth(9).unwrap_or_default().to_owned();
                 kept.lock().unwrap().push(message);
+                let answered = |code: &str, text: &str| {
+                    format!("MSH|^~\\&|ADT|F|CVGATEWAY|F|||ACK|1|P|2.1\rMSA|{code}|{id}|{text}\r")
+                };
                 let answer = match told.lock().unwrap().clone() {
-                    Manner::Answer(code, text) => {
-                        format!("MSH|^~\\&|ADT|F|CVGATEWAY|F|||ACK|1|P|2.1\rMSA|{code}|{id}|{text}\r")
-                    }
+                    Manner::Answer(code, text) => answered(code, text),
+                    Manner::Judge(judge) => match judge(&id) {
+                        Some((code, text)) => answered(code, text),
+                        None => continue,
+                    },
                     Manner::Close => continue,
                     Manner::Bytes(bytes) => bytes.to_owned(),
                 };
@@ -98,15 +105,7 @@ impl Site {
 
     /// The same with the code tables that are shipped.
     pub fn with_tables(self) -> Site {
-        for (program, files) in [
-            (env!("CARGO_BIN_EXE_unitmgr"), vec!["units.tab"]),
-            (env!("CARGO_BIN_EXE_labeventinfomgr"), vec!["LabEventInfo.tab"]),
-            (env!("CARGO_BIN_EXE_loincmgr"), vec!["LOINC+.tab"]),
-        ] {
-            let files = files.iter().map(|file| crate::support::top().join("etc").join(file));
-            let command = TestCommand::new(program).env("PG_CODELIB", self.dir.join("lib/codes")).arg("-c");
-            command.args(files).run().success();
-        }
+        make_tables(&self.dir);
         self
     }
 
@@ -144,11 +143,9 @@ impl Site {
         self.daemon.as_ref().unwrap().stderr()
     }
 
-    fn address(&self) -> SocketAddr {
-        let states = self.daemon.as_ref().unwrap().states();
-        let status = states.iter().find_map(|state| state.strip_prefix("STATUS=listening on ")).unwrap();
-        let port = status.split(' ').next().unwrap().rsplit(':').next().unwrap();
-        format!("127.0.0.1:{port}").parse().unwrap()
+    /// Where it listens, as a command line has it.
+    pub fn place(&self) -> String {
+        format!("{}%127.0.0.1", address(self.daemon.as_ref().unwrap()).port())
     }
 
     /// What idb_direct is to answer, one after the other.
@@ -165,35 +162,70 @@ impl Site {
 
     /// One transaction; the answer, empty where there is none.
     pub fn send(&self, message: &[u8]) -> String {
-        let mut stream = self.begin(message);
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
+        let answer = transact(address(self.daemon.as_ref().unwrap()), message).unwrap();
         String::from_utf8(answer).unwrap()
     }
 
     /// Sends a message and does not wait.
     pub fn begin(&self, message: &[u8]) -> TcpStream {
-        let mut stream = TcpStream::connect_timeout(&self.address(), LIMIT).unwrap();
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
-        stream.write_all(message).unwrap();
-        stream.shutdown(Shutdown::Write).unwrap();
-        stream
+        begin(address(self.daemon.as_ref().unwrap()), message).unwrap()
     }
 
     /// The files of the journal with this beginning, in order, and what is in them.
     pub fn journal(&self, kind: &str) -> Vec<(String, String)> {
-        let top = "var/log/CVGATEWAY/060_IOP";
-        let mut files = Vec::new();
-        for day in self.dir.list(top) {
-            for name in self.dir.list(format!("{top}/{day}")) {
-                if name.starts_with(kind) {
-                    let bytes = self.dir.read(format!("{top}/{day}/{name}"));
-                    files.push((name, bytes.iter().map(|byte| char::from(*byte)).collect()));
-                }
+        journal(&self.dir, kind)
+    }
+}
+
+/// Where a server that tells its place listens.
+pub fn address(daemon: &Daemon) -> SocketAddr {
+    let states = daemon.states();
+    let status = states.iter().find_map(|state| state.strip_prefix("STATUS=listening on ")).unwrap();
+    let port = status.split(' ').next().unwrap().rsplit(':').next().unwrap();
+    format!("127.0.0.1:{port}").parse().unwrap()
+}
+
+/// Sends a message and does not wait.
+pub fn begin(address: SocketAddr, message: &[u8]) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.write_all(message)?;
+    stream.shutdown(Shutdown::Write)?;
+    Ok(stream)
+}
+
+/// One transaction (ILLP); the answer, empty where there is none.
+pub fn transact(address: SocketAddr, message: &[u8]) -> io::Result<Vec<u8>> {
+    let mut answer = Vec::new();
+    begin(address, message)?.read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
+/// The files of the journal below `dir` with this beginning, in order, each byte as the character of its number.
+pub fn journal(dir: &Dir, kind: &str) -> Vec<(String, String)> {
+    let top = "var/log/CVGATEWAY/060_IOP";
+    let mut files = Vec::new();
+    for day in dir.list(top) {
+        for name in dir.list(format!("{top}/{day}")) {
+            if name.starts_with(kind) {
+                let bytes = dir.read(format!("{top}/{day}/{name}"));
+                files.push((name, bytes.iter().map(|byte| char::from(*byte)).collect()));
             }
         }
-        files.sort();
-        files
+    }
+    files.sort();
+    files
+}
+
+/// Makes the code tables that are shipped below this directory.
+pub fn make_tables(dir: &Dir) {
+    for (program, file) in [
+        (env!("CARGO_BIN_EXE_unitmgr"), "units.tab"),
+        (env!("CARGO_BIN_EXE_labeventinfomgr"), "LabEventInfo.tab"),
+        (env!("CARGO_BIN_EXE_loincmgr"), "LOINC+.tab"),
+    ] {
+        let command = TestCommand::new(program).env("PG_CODELIB", dir.join("lib/codes")).arg("-c");
+        command.arg(crate::support::top().join("etc").join(file)).run().success();
     }
 }
 

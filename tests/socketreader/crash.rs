@@ -86,6 +86,18 @@ impl Site {
             .arg(self.dir.join("sr.cfg"))
     }
 
+    /// Asserts that every accepted message is delivered, dead, dropped or waiting, by the counts of the operator.
+    fn accounts(&self, acknowledged: u64) {
+        let output = self.command().args(["--queues", "--json"]).run();
+        let found: serde_json::Value = serde_json::from_slice(&output.success().stdout).unwrap();
+        for queue in found["queues"].as_array().unwrap() {
+            let count = |name: &str| queue[name].as_u64().unwrap();
+            let ends = ["delivered", "dead", "dropped", "pending"].map(count);
+            assert_eq!(count("accepted"), ends.iter().sum::<u64>(), "{queue}");
+            assert!(count("accepted") >= acknowledged, "{acknowledged} were acknowledged: {queue}");
+        }
+    }
+
     /// The names of an output's files, in order; not of those in the making.
     fn files(&self, output: &str) -> Vec<String> {
         self.dir.list(output).into_iter().filter(|name| !name.starts_with('.')).collect()
@@ -184,6 +196,7 @@ fn what_was_acknowledged_is_delivered_after_kill_9() {
         let unanswered: u64 = clients.iter().map(|client| client.sent - client.answered).sum();
         assert!(unanswered >= 8, "{name}: only {unanswered} messages were unanswered");
         kills[phase] += 1;
+        site.accounts(clients.iter().map(|client| client.answered).sum());
         marks.push([site.delivered("one").len(), site.delivered("two").len()]);
     }
     for (Phase { name, .. }, count) in PHASES.iter().zip(kills) {
@@ -216,6 +229,7 @@ fn what_was_acknowledged_is_delivered_after_kill_9() {
         println!("{output}: {seen} files at the end");
     }
     assert_eq!(daemon.terminate().code(), Some(0), "{daemon}");
+    site.accounts(clients.iter().map(|client| client.answered + 1).sum());
 
     for (number, output) in ["one", "two"].into_iter().enumerate() {
         let ids = site.delivered(output);

@@ -1,5 +1,6 @@
 //! The socketreader program, as an interface engineer uses it.
 
+mod alerts;
 mod check;
 mod crash;
 mod crowd;
@@ -23,3 +24,4 @@ mod policy;
 mod repair;
 mod site;
 pub mod support;
+mod tryout;

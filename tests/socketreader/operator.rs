@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStdout, Stdio};
 
 use protogen_sys::unix_socket::connect;
+use protogen_testkit::pty::Pty;
 use protogen_testkit::{Output, TestCommand};
 use serde_json::Value;
 
@@ -12,20 +13,20 @@ use super::support::{Link, Peer, Router, Setup, adt, adts, control_id};
 
 impl Router {
     /// The same program with the same configuration, told to do something.
-    fn ask(&self, arguments: &[&str]) -> Output {
+    pub fn ask(&self, arguments: &[&str]) -> Output {
         self.asking(arguments).run()
     }
 
-    fn asking(&self, arguments: &[&str]) -> TestCommand {
+    pub fn asking(&self, arguments: &[&str]) -> TestCommand {
         self.command.clone().args(arguments)
     }
 
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub fn json(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(&self.ask(arguments).stdout()).unwrap()
     }
 
     /// What `--queues --json` says about the connection out.
-    fn out(&self) -> Value {
+    pub fn out(&self) -> Value {
         let found = self.json(&["--queues", "--json"]);
         found["queues"].as_array().unwrap().iter().find(|row| row["connection"] == "out").unwrap().clone()
     }
@@ -342,4 +343,64 @@ fn the_socket_of_commands_is_private() {
     assert_eq!((mode("state"), mode("state/control")), (0o700, 0o600));
     router.paused();
     assert_eq!(mode("state/pauses"), 0o600);
+}
+
+#[test]
+fn operators_at_work_under_load_stop_no_acknowledgment() {
+    let receiver = Peer::listen();
+    let setup = Setup::new().server_in("in", MLLP).client_out("out", receiver.port(), MLLP);
+    let mut router = setup.start();
+    let mut sender = router.connect("in");
+    let mut link = receiver.accept();
+    // It goes on until the operators have done all that they do.
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    let load = std::thread::spawn(move || {
+        let mut sent = Vec::new();
+        while is_done.try_recv().is_err() {
+            let id = format!("L{}", sent.len());
+            sender.exchange(&adt(&id), &format!("AA {id}"));
+            sent.push(id);
+        }
+        sent
+    });
+    let taking = std::thread::spawn(move || {
+        let mut heard = Vec::new();
+        while let Ok(message) = link.try_frame() {
+            heard.push(control_id(&message));
+            link.send(&super::support::acknowledgment(&message, "AA"));
+            if heard.last().is_some_and(|id| id == "END") {
+                break;
+            }
+        }
+        heard
+    });
+    let pty = Pty::terminal(24, 80).unwrap();
+    let at_the_terminal = |arguments: &[&str]| {
+        let mut command = router.asking(arguments).command();
+        command.stdin(pty.slave().unwrap()).stdout(pty.slave().unwrap()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+    // Nobody reads this terminal: what follows and what shows comes to a stop there, and is killed in the end.
+    let mut stuck = [at_the_terminal(&["--follow"]), at_the_terminal(&["--show", "out", "1-"])];
+    router.wait_for_log("is following");
+    for _ in 0..5 {
+        assert_eq!(router.out()["state"], "running");
+        router.paused();
+        router.ask(&["--queues"]).success().stdout_contains("paused by ");
+        let mut killed = router.asking(&["--follow"]).command().stdout(Stdio::null()).spawn().unwrap();
+        router.ask(&["--resume", "out"]).success();
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        router.ask(&["--show", "out", "id:L0"]).success().stdout_contains("L0");
+    }
+    for child in &mut stuck {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    done.send(()).unwrap();
+    let mut sent = load.join().unwrap();
+    router.connect("in").exchange(&adt("END"), "AA END");
+    sent.push("END".to_owned());
+    assert_eq!(taking.join().unwrap(), sent);
+    router.end();
 }

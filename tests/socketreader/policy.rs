@@ -186,3 +186,29 @@ fn who_would_not_hear_it_is_not_read_and_files_stay_when_too_much_waits() {
     router.wait("the file to be taken", || router.dir.list("in").is_empty());
     router.end();
 }
+
+#[test]
+fn an_hour_of_refusals_costs_no_dead_letters_but_the_first() {
+    // At the usual pauses of up to 30 s an hour has 120 attempts; here it is compressed by shorter ones.
+    const ATTEMPTS: usize = 120;
+    let (mut router, receiver) = waiting(50, "maxpause = 0.01\nretries = 2\nbreaker = 3");
+    let mut link = receiver.accept();
+    let mut heard = Vec::new();
+    let mut next = |code: &str| {
+        let message = link.frame();
+        link.send(&acknowledgment(&message, code));
+        heard.push(control_id(&message));
+    };
+    (0..3 * 2 + ATTEMPTS).for_each(|_| next("AR"));
+    (3..50).for_each(|_| next("AA"));
+    let expected = ["A000", "A001", "A002"].iter().flat_map(|id| [*id; 2]);
+    let expected = expected.chain([["A003"; ATTEMPTS]].into_iter().flatten());
+    let mut expected: Vec<String> = expected.map(str::to_owned).collect();
+    expected.extend((3..50).map(|number| format!("A{number:03}")));
+    assert_eq!(heard, expected);
+    router.wait_for_log("message 50 delivered");
+    assert_eq!(dead(&router), ["1", "2", "3"]);
+    let out = router.out();
+    assert_eq!((&out["delivered"], &out["dead"], &out["pending"]), (&47.into(), &3.into(), &0.into()));
+    router.end();
+}

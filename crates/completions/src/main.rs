@@ -14,6 +14,7 @@ fn programs() -> Vec<Command> {
         protogen_carevue_sim::command(),
         protogen_cvgateway::command(),
         protogen_hl7::command(),
+        protogen_hl7tocv::command(),
         protogen_idb_direct::command(),
         protogen_labeventinfomgr::command(),
         protogen_llpdrv::command(),

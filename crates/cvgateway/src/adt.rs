@@ -53,7 +53,12 @@ impl Walk<'_> {
                 [self.patients[0].place, self.patients.last().map_or(self.patients[0].place, |p| p.place)];
             let case = decide(self.event, first, second, places);
             let text = case.text.replace("{bed}", &self.patients[0].bed);
-            self.tx.note(&format!("{}: census {}.{}: {text}", self.event, first.bits(), second.bits()));
+            let looked = match (self.event.number(), self.event.has_two()) {
+                (None, _) => String::new(),
+                (_, false) => format!("census {}: ", first.bits()),
+                (_, true) => format!("census {}.{}: ", first.bits(), second.bits()),
+            };
+            self.tx.note(&format!("{}: {looked}{text}", self.event));
             match case.action {
                 Action::Forward { located } => return self.forward(located, text),
                 Action::Nothing => return Reply::done(text),

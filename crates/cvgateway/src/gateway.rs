@@ -8,16 +8,16 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use jiff::ZonedDateTime;
 use protogen_core::hl7hosts::{AccessList, Matching};
+use protogen_sys::illp::Server;
 use protogen_sys::services::Place;
 use protogen_sys::site::Site;
 
 use crate::APPLICATION;
 use crate::census::Census;
-use crate::fsi::Fsi;
 use crate::journal::Journal;
 use crate::notices::Notices;
 use crate::profile::{self, Profile};
-use crate::repeats::Repeats;
+use crate::repeats::{InWork, Repeats};
 use crate::tables::Tables;
 
 /// Everything that SIGHUP reads again.
@@ -26,7 +26,7 @@ pub(crate) struct Loaded {
     pub(crate) hosts: AccessList,
     pub(crate) tables: Tables,
     pub(crate) census: Census,
-    pub(crate) fsi: Fsi,
+    pub(crate) fsi: Server,
 }
 
 /// Where things are.
@@ -76,8 +76,9 @@ impl Places {
             look: profile.time.census,
             commit: profile.time.commit,
         };
-        let fsi = Fsi {
+        let fsi = Server {
             place: self.fsi.clone(),
+            token: Vec::new(),
             connect: profile.time.connect,
             answer: profile.time.answer,
             max_message: profile.limit.message,
@@ -92,6 +93,7 @@ pub(crate) struct Gateway {
     pub(crate) journal: Journal,
     pub(crate) notices: Notices,
     pub(crate) repeats: Mutex<Repeats>,
+    pub(crate) in_work: InWork,
     /// How many messages the profile ignored.
     pub(crate) ignored: AtomicU64,
     places: Places,
@@ -105,17 +107,16 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
+    /// A gateway whose journal is not touched yet.
     pub(crate) fn new(places: Places, facility: &str) -> Result<Gateway> {
         let loaded = places.load(None)?;
-        let directory = journal_of(&places.site, facility);
-        let journal = Journal::open(&directory, loaded.profile.limit.journal_days)
-            .with_context(|| format!("{}: cannot be made", directory.display()))?;
-        let repeats = Repeats::read(&journal, loaded.profile.limit.repeat, SystemTime::now());
+        let journal = Journal::at(places.site.log(APPLICATION).join(Path::new(facility)));
         Ok(Gateway {
             facility: facility.to_owned(),
             journal,
             notices: Notices::start(places.site.clone()).context("no thread")?,
-            repeats: Mutex::new(repeats),
+            repeats: Mutex::default(),
+            in_work: InWork::default(),
             ignored: AtomicU64::new(0),
             places,
             loaded: RwLock::new(Arc::new(loaded)),
@@ -124,6 +125,16 @@ impl Gateway {
             free: Condvar::new(),
             ids: AtomicU64::new(0),
         })
+    }
+
+    /// Opens the journal, and learns from it which messages were answered AA.
+    pub(crate) fn open_journal(&self) -> Result<()> {
+        let limit = self.loaded().profile.limit;
+        let directory = self.journal.directory().display();
+        self.journal.open(limit.journal_days).with_context(|| format!("{directory}: cannot be made"))?;
+        let repeats = Repeats::read(&self.journal, limit.repeat, SystemTime::now());
+        *self.repeats.lock().unwrap_or_else(PoisonError::into_inner) = repeats;
+        Ok(())
     }
 
     /// What is in force now.
@@ -175,11 +186,6 @@ impl Drop for Turn<'_> {
         *self.0.results.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         self.0.free.notify_one();
     }
-}
-
-/// The journal's directory.
-pub(crate) fn journal_of(site: &Site, facility: &str) -> PathBuf {
-    site.log(APPLICATION).join(Path::new(facility))
 }
 
 /// The time as MSH-7 has it.

@@ -34,14 +34,16 @@ pub(crate) struct Entry {
 }
 
 impl Journal {
-    /// The journal in this directory, which is made where it is missing. Days older than `keep` days are removed.
-    pub(crate) fn open(directory: &Path, keep: u32) -> io::Result<Journal> {
-        make_private(directory)?;
-        let journal =
-            Journal { directory: directory.to_owned(), count: AtomicU64::new(1), day: Mutex::default() };
-        // A directory that cannot be written is found now, not with the first message.
-        journal.entry(keep)?;
-        Ok(journal)
+    /// The journal in this directory. Nothing is touched yet.
+    pub(crate) fn at(directory: PathBuf) -> Journal {
+        Journal { directory, count: AtomicU64::new(1), day: Mutex::default() }
+    }
+
+    /// Makes the directory where it is missing, and removes days that are older than `keep` days. A directory that
+    /// cannot be written is found now, not with the first message.
+    pub(crate) fn open(&self, keep: u32) -> io::Result<()> {
+        make_private(&self.directory)?;
+        self.entry(keep).map(drop)
     }
 
     /// The directory.

@@ -10,7 +10,6 @@ mod census;
 mod charset;
 mod check;
 pub mod decide;
-mod fsi;
 mod gateway;
 mod journal;
 mod notices;

@@ -1,12 +1,11 @@
 //! What people are told beside the answers: mails to the administrator, system messages to the ward. A thread of its
 //! own sends them, so that no message waits for a mail server.
 
-use std::process::Command;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use protogen_sys::child::{self, Limits};
+use protogen_sys::carevue;
 use protogen_sys::mail::Mailer;
 use protogen_sys::site::Site;
 
@@ -14,8 +13,6 @@ use protogen_sys::site::Site;
 const MOST: usize = 256;
 /// How long a system message may take.
 const SHOW_LIMIT: Duration = Duration::from_secs(30);
-/// The remote shell, where `PG_RSH` names none.
-const REMOTE_SHELL: &str = "ssh -o BatchMode=yes";
 
 enum Notice {
     Mail { subject: String, text: String },
@@ -39,7 +36,7 @@ impl Notices {
         self.give(Notice::Mail { subject, text });
     }
 
-    /// Shows a CareVue system message. The text comes to stand in single quotes of a shell.
+    /// Shows a CareVue system message.
     pub(crate) fn show(&self, text: String) {
         self.give(Notice::Show(text));
     }
@@ -70,33 +67,6 @@ fn mail(site: &Site, subject: &str, text: &str) -> Result<(), String> {
 }
 
 fn show(site: &Site, text: &str) -> Result<(), String> {
-    let carevue = site.carevue().map_err(|error| format!("no system message: {error}"))?;
-    let shell = std::env::var("PG_RSH").ok().filter(|shell| !shell.trim().is_empty());
-    let shell = shell.unwrap_or_else(|| REMOTE_SHELL.to_owned());
-    let mut words = shell.split_whitespace();
-    let mut command = Command::new(words.next().unwrap_or_default());
-    command.args(words).arg(format!("{}@{}", carevue.login, carevue.host));
-    command.arg(format!("sysMsg '{}'", quotable(text)));
-    let limits = Limits { time: SHOW_LIMIT, output: 1024 };
-    let finished = child::run(&mut command, b"", limits).map_err(|error| format!("sysMsg: {error}"))?;
-    match finished.status.success() {
-        true => Ok(()),
-        false => Err(format!("sysMsg: {}", finished.status)),
-    }
-}
-
-/// The text without what single quotes of sh and csh do not hold.
-fn quotable(text: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || " .:,-+_/()".contains(c) { c } else { '?' };
-    text.chars().map(plain).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_text_leaves_its_quotes() {
-        assert_eq!(quotable("HL7: 2823-3'; rm `x` $y!\n\u{e4}"), "HL7: 2823-3?? rm ?x? ?y???");
-    }
+    carevue::show_system_message(site, text, SHOW_LIMIT)
+        .map_err(|error| format!("no system message: {error}"))
 }

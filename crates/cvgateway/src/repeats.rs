@@ -1,8 +1,9 @@
 //! Repeats: a message that was answered AA and comes again, because its sender did not get the answer.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use protogen_core::hl7::{AckCode, Message};
@@ -32,7 +33,7 @@ pub(crate) struct Repeats {
     order: VecDeque<(SystemTime, Mark)>,
 }
 
-type Mark = (u64, u64);
+pub(crate) type Mark = (u64, u64);
 
 impl Repeats {
     /// Reads what was answered within the window from the journal.
@@ -106,7 +107,7 @@ impl Repeats {
     }
 
     /// MSH-3, MSH-4 and MSH-10; a message without control id is never a repeat.
-    fn key(&self, message: &Message) -> Option<Mark> {
+    pub(crate) fn key(&self, message: &Message) -> Option<Mark> {
         let id = message.control_id();
         (!id.is_empty()).then(|| {
             let parts = (message.header(3).raw(), message.header(4).raw(), id);
@@ -116,6 +117,38 @@ impl Repeats {
 
     fn mark(&self, bytes: &[u8]) -> Mark {
         (self.hashers[0].hash_one(bytes), self.hashers[1].hash_one(bytes))
+    }
+}
+
+/// The messages in work. A sender that gave up waiting sends again while the first is still carried out: whether that was
+/// a repeat is known when the first is answered.
+#[derive(Debug, Default)]
+pub(crate) struct InWork {
+    keys: Mutex<HashSet<Mark>>,
+    ended: Condvar,
+}
+
+impl InWork {
+    /// Does something while no other message of this key is in work.
+    pub(crate) fn alone<T>(&self, key: Option<Mark>, work: impl FnOnce() -> T) -> T {
+        let Some(key) = key else { return work() };
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys =
+            self.ended.wait_while(keys, |keys| keys.contains(&key)).unwrap_or_else(PoisonError::into_inner);
+        keys.insert(key);
+        drop(keys);
+        let _entry = Entered(self, key);
+        work()
+    }
+}
+
+/// A key in work, until dropped.
+struct Entered<'a>(&'a InWork, Mark);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+        self.0.ended.notify_all();
     }
 }
 

@@ -27,6 +27,7 @@ pub(crate) fn run(places: Places, service: &str, facility: &str, log: &Log) -> R
     let place: Place = service.parse()?;
     let listeners = services::listen(&place.to_listen()?)?;
     let gateway = Arc::new(Gateway::new(places, facility)?);
+    gateway.open_journal()?;
     let most = gateway.loaded().profile.limit.connections;
     open_files::raise_limit((most * FILES_EACH + 64) as u64).context("cannot ask for open files")?;
     let mut events = EventLoop::new(&[Signal::Terminate, Signal::Interrupt, Signal::HangUp])?;

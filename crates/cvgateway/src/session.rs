@@ -154,32 +154,33 @@ fn is_allowed(loaded: &Loaded, message: &Message, peer: IpAddr, token: &[u8]) ->
 /// Carries out a message that is no repeat, and remembers it if it was taken.
 fn carry_out(gateway: &Gateway, loaded: &Loaded, message: &Message, entry: &Entry) -> Reply {
     let window = loaded.profile.limit.repeat;
-    if !window.is_zero() {
-        let mut repeats = gateway.repeats.lock().unwrap_or_else(PoisonError::into_inner);
-        match repeats.look(message, window, SystemTime::now()) {
-            Seen::New => {}
-            Seen::Repeat => {
-                return Reply::done("a repeat: it was answered AA before, and is not forwarded again");
-            }
-            Seen::OtherBytes => log::warn!(
-                "{} ({}): this control id was used for other bytes before; handled anew",
-                printable(message.control_id(), 64),
-                entry.name()
-            ),
-        }
-    }
     let tx = Transaction {
         gateway,
         loaded,
         target: Target::CareVue(entry),
         control_id: message.control_id().to_vec(),
     };
-    let reply = in_carevues_characters(&tx, message);
-    if reply.outcome == Outcome::Accepted && !window.is_zero() {
-        let mut repeats = gateway.repeats.lock().unwrap_or_else(PoisonError::into_inner);
-        repeats.remember(message, SystemTime::now());
+    if window.is_zero() {
+        return in_carevues_characters(&tx, message);
     }
-    reply
+    let repeats = || gateway.repeats.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = repeats().key(message);
+    gateway.in_work.alone(key, || {
+        match repeats().look(message, window, SystemTime::now()) {
+            Seen::New => {}
+            Seen::Repeat => {
+                return Reply::done("a repeat: it was answered AA before, and is not forwarded again");
+            }
+            Seen::OtherBytes => {
+                log::warn!("{}: this control id was used for other bytes before; handled anew", tx.name());
+            }
+        }
+        let reply = in_carevues_characters(&tx, message);
+        if reply.outcome == Outcome::Accepted {
+            repeats().remember(message, SystemTime::now());
+        }
+        reply
+    })
 }
 
 /// Carries out a message in CareVue's character set.

@@ -1,6 +1,7 @@
 //! Standard output: buffered, flushed when a person or a pipe may be waiting, quiet when nobody reads.
 
-use protogen_core::hl7::{CharacterSet, Message, Value};
+use protogen_core::hl7::Value;
+pub(crate) use protogen_core::hl7::readable;
 use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
@@ -92,19 +93,4 @@ pub(crate) fn write_value(to: &mut impl Write, value: &Value, also: Option<u8>) 
         copied = i + 1;
     }
     to.write_all(&text[copied..])
-}
-
-/// Bytes of a message as text for a person: in UTF-8, control characters visible.
-pub(crate) fn readable(bytes: &[u8], message: Option<&Message>) -> String {
-    let set = message.map_or(Ok(CharacterSet::Ascii), CharacterSet::of).unwrap_or(CharacterSet::Ascii);
-    let text = set.decode(bytes);
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\t' => shown.push(c),
-            c if c.is_control() => shown.extend(c.escape_unicode()),
-            c => shown.push(c),
-        }
-    }
-    shown
 }

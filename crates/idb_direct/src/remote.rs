@@ -1,15 +1,14 @@
 //! CareVue's commands, run through the remote shell.
 
 use std::io;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
+use protogen_sys::carevue;
 use protogen_sys::child::{self, Finished, Limits};
-use protogen_sys::site::Site;
+use protogen_sys::site::{CareVue, Site};
 
 use crate::Failure;
 use crate::settings::Settings;
-use crate::value::shell_word;
 
 /// The most that a command may print, in bytes: the census of 10,000 patients fits.
 const MAX_OUTPUT: usize = 1 << 20;
@@ -19,7 +18,7 @@ const MAX_COMPLAINT: usize = 200;
 /// The CareVue host, and the time left for it.
 #[derive(Debug)]
 pub(crate) struct Remote {
-    account: String,
+    host: CareVue,
     settings: Settings,
     /// Record numbers, which no complaint tells.
     private: Vec<Vec<u8>>,
@@ -31,10 +30,9 @@ impl Remote {
     /// # Errors
     /// A site that does not say which host. That is no fault of the message: it can be sent again when it is mended.
     pub(crate) fn new(site: &Site, settings: Settings, private: Vec<Vec<u8>>) -> Result<Remote, Failure> {
-        let carevue = site.carevue().map_err(|error| Failure::Later(error.to_string()))?;
-        let account = format!("{}@{}", carevue.login, carevue.host);
+        let host = site.carevue().map_err(|error| Failure::Later(error.to_string()))?;
         let end = Instant::now() + settings.timeout;
-        Ok(Remote { account, settings, private, end })
+        Ok(Remote { host, settings, private, end })
     }
 
     /// Allows so much more time.
@@ -53,18 +51,16 @@ impl Remote {
     /// [`Failure::Later`], for a command that cannot be reached, fails, or takes too long.
     pub(crate) fn run(&self, words: &[&[u8]], input: &[u8]) -> Result<Vec<u8>, Failure> {
         let name = String::from_utf8_lossy(words.first().copied().unwrap_or_default()).into_owned();
-        let words: Result<Vec<_>, _> = words.iter().map(|word| shell_word(word)).collect();
-        let line = words.map_err(|why| Failure::Wrong(format!("{name}: {why}")))?.join(&b' ');
+        let command = carevue::command(&self.host, &self.settings.rsh, words);
+        let mut command = command.map_err(|why| Failure::Wrong(format!("{name}: {why}")))?;
         let time = self.left().min(self.settings.timeout);
         if time.is_zero() {
             return Err(self.later(&name, "no time was left to ask"));
         }
-        let (program, options) = self.settings.rsh.split_first().map_or(("", &[][..]), |(p, o)| (p, o));
-        let mut command = Command::new(program);
-        command.args(options).arg(&self.account).arg(os(&line));
         let limits = Limits { time, output: MAX_OUTPUT };
         let finished = child::run(&mut command, input, limits).map_err(|error| {
             let hint = if error.kind() == io::ErrorKind::NotFound { "; set PG_RSH" } else { "" };
+            let program = self.settings.rsh.first().map_or("", String::as_str);
             self.later(&name, &format!("cannot run {program:?}: {error}{hint}"))
         })?;
         self.outcome(&name, finished)
@@ -87,17 +83,13 @@ impl Remote {
     }
 
     fn later(&self, name: &str, why: &str) -> Failure {
-        Failure::Later(format!("{}: {name}: {why}", self.account))
+        Failure::Later(format!("{}@{}: {name}: {why}", self.host.login, self.host.host))
     }
 
     /// Shows a system message on CareVue's screens.
     pub(crate) fn show(&self, text: &[u8]) -> Result<(), Failure> {
         self.run(&[b"sysMsg", text], b"").map(drop)
     }
-}
-
-fn os(bytes: &[u8]) -> &std::ffi::OsStr {
-    std::os::unix::ffi::OsStrExt::from_bytes(bytes)
 }
 
 /// The last line of what a command complained of. A line with a quote may repeat a statement, and that a patient's

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use protogen_sys::carevue;
+
 use crate::Failure;
 
-/// The remote shell when `PG_RSH` is not set.
-const DEFAULT_RSH: &str = "ssh -o BatchMode=yes";
 /// The times when nothing sets them, in seconds, and the most that can be set.
 const DEFAULT_TIMEOUT: f64 = 30.0;
 const DEFAULT_WAIT: f64 = 60.0;
@@ -37,9 +37,8 @@ impl Settings {
             Some(Ok(number)) if (0.01..=MOST).contains(&number) => Ok(Duration::from_secs_f64(number)),
             Some(_) => Err(Failure::Later(format!("{name}: must be seconds, from 0.01 to {MOST}"))),
         };
-        let rsh = lookup("PG_RSH").unwrap_or_else(|| DEFAULT_RSH.to_owned());
         Ok(Settings {
-            rsh: rsh.split_whitespace().map(str::to_owned).collect(),
+            rsh: carevue::shell_words(lookup("PG_RSH")),
             timeout: seconds("PG_IDB_TIMEOUT", DEFAULT_TIMEOUT)?,
             wait: seconds("PG_IDB_WAIT", DEFAULT_WAIT)?,
             poll: seconds("PG_IDB_POLL", DEFAULT_POLL)?,

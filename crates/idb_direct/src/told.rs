@@ -15,8 +15,6 @@ const QUIET: Duration = Duration::from_secs(900);
 const MOST: usize = 50;
 /// The most that is read of what was told, in bytes.
 const MAX_FILE: usize = 64 << 10;
-/// Between two tries for a lock.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// Runs `tell` unless this text was told lately. `kind` names the file of the spool area that remembers it. Where that
 /// cannot be locked within `wait`, or written, it is told once too often.
@@ -67,16 +65,12 @@ fn lately(file: &[u8], now: u64) -> Vec<(u64, Vec<u8>)> {
 /// # Errors
 /// Another process holds it for longer than this.
 pub(crate) fn lock(site: &Site, name: &str, wait: Duration) -> Result<Option<Lock>, LockError> {
-    let end = std::time::Instant::now() + wait;
-    loop {
-        match Lock::take(&site.spool(name)) {
-            Ok(lock) => return Ok(Some(lock)),
-            Err(error @ LockError::Held { .. }) if std::time::Instant::now() >= end => return Err(error),
-            Err(LockError::Held { .. }) => std::thread::sleep(PAUSE),
-            Err(error) => {
-                say(&format!("warning: {error}"));
-                return Ok(None);
-            }
+    match Lock::take_within(&site.spool(name), wait) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error @ LockError::Held { .. }) => Err(error),
+        Err(error) => {
+            say(&format!("warning: {error}"));
+            Ok(None)
         }
     }
 }

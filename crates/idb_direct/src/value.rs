@@ -3,6 +3,8 @@
 //! A value goes into an idb string, which has no escapes, and, as an argument of a command, through the remote
 //! account's shell. What neither can carry is refused; the rest is quoted. Both functions are total over bytes.
 
+pub use protogen_sys::carevue::shell_word;
+
 /// The longest record number or bed, in bytes (HL7 v2.1 allows 20).
 pub const MAX_VALUE: usize = 64;
 
@@ -31,32 +33,6 @@ fn is_allowed(byte: u8) -> bool {
 pub fn idb_string(value: &[u8]) -> Result<Vec<u8>, String> {
     check(value)?;
     Ok([b"\"", value, b"\""].concat())
-}
-
-/// The text as one word of a shell's command line: for sh and its kin, and for csh, which knows no way to have a line
-/// end within quotes and takes `!` for history even there.
-///
-/// # Errors
-/// A text with NUL or a line end.
-pub fn shell_word(text: &[u8]) -> Result<Vec<u8>, String> {
-    if let Some(place) = text.iter().position(|byte| matches!(byte, 0 | b'\n' | b'\r')) {
-        return Err(format!("byte 0x{:02X} at {}, which no command line can have", text[place], place + 1));
-    }
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./:,@%+".contains(byte);
-    if !text.is_empty() && text.iter().all(plain) {
-        return Ok(text.to_vec());
-    }
-    let mut word = vec![b'\''];
-    for byte in text {
-        match byte {
-            // Out of the quotes, the sign, and in again.
-            b'\'' => word.extend(b"'\\''"),
-            b'!' => word.extend(b"'\\!'"),
-            byte => word.push(*byte),
-        }
-    }
-    word.push(b'\'');
-    Ok(word)
 }
 
 /// An admit observation as CareVue stores it: digits, perhaps with a decimal point and more digits, above 0, 12

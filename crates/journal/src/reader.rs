@@ -16,6 +16,9 @@ use crate::record::{Counts, Exception, Line, Outcome, decode, decode_name, encod
 use crate::recover;
 use crate::store::{Shared, View, from_millis};
 
+/// How often a journal is looked at that changes meanwhile.
+const LOOKS: u32 = 5;
+
 /// A message as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -95,6 +98,8 @@ pub struct OutputStats {
 pub struct Reader {
     directory: PathBuf,
     shared: Shared,
+    /// Another process may be writing: a segment may be removed at any time, and nobody says so.
+    is_apart: bool,
 }
 
 impl Reader {
@@ -103,15 +108,28 @@ impl Reader {
     /// # Errors
     /// As [`Journal::open`](crate::Journal::open), and [`JournalError::Missing`] for a directory without a journal.
     pub fn open(directory: &Path) -> Result<Reader, JournalError> {
-        let examined = recover::examine(directory)?
-            .ok_or_else(|| JournalError::Missing { path: recover::segment_path(directory, 1) })?;
-        let view =
-            View { state: examined.state, segments: examined.segments, groups: 0, last_sync: Duration::ZERO };
-        Ok(Reader::of(directory, Shared::new(view)))
+        // A process that writes it may remove a segment between two of our looks; what is really gone is gone again.
+        let mut looks = 1;
+        let examined = loop {
+            match recover::examine(directory) {
+                Err(JournalError::Missing { .. } | JournalError::File { .. }) if looks < LOOKS => looks += 1,
+                examined => break examined?,
+            }
+        };
+        let examined =
+            examined.ok_or_else(|| JournalError::Missing { path: recover::segment_path(directory, 1) })?;
+        let view = View {
+            state: examined.state,
+            segments: examined.segments,
+            groups: 0,
+            last_sync: Duration::ZERO,
+            slowest_sync: Duration::ZERO,
+        };
+        Ok(Reader { is_apart: true, ..Reader::of(directory, Shared::new(view)) })
     }
 
     pub(crate) fn of(directory: &Path, shared: Shared) -> Reader {
-        Reader { directory: directory.to_owned(), shared }
+        Reader { directory: directory.to_owned(), shared, is_apart: false }
     }
 
     /// How many messages wait in an output, those to be sent again included; 0 if there is no such output.
@@ -248,6 +266,12 @@ impl Reader {
         let Some(opened) = older.map(|segment| segment.opened) else { return 0 };
         // One that was begun at a start has the time of the one before it, which may hold later messages.
         segments.iter().find(|segment| segment.opened == opened).map_or(0, |segment| segment.first)
+    }
+
+    /// How long the longest sync took since this was asked last: for one that watches the disk.
+    #[must_use]
+    pub fn take_slowest_sync(&self) -> Duration {
+        std::mem::take(&mut self.shared.lock().slowest_sync)
     }
 
     /// The inputs of an output now, encoded.

@@ -64,25 +64,19 @@ pub(crate) fn examine(directory: &Path) -> Result<Option<Examined>, JournalError
     let last_segment = segment_path(directory, last);
     let (mut scanner, mut state) = open_last(directory, &segments, &last_segment)?;
     let mut synced = scanner.offset();
-    let stopped = loop {
-        match scanner.next()? {
-            Scanned::Record { line, .. } => {
-                if let Line::Synced { synced: up_to, .. } = line {
-                    synced = synced.max(up_to);
-                }
-                apply(&mut state, &line);
-            }
-            Scanned::End => break "nothing where something was",
-            Scanned::Bad(what) => break what,
-        }
-    };
+    let mut stopped = move_on(&mut scanner, &mut state, &mut synced)?;
+    let rest = look_behind(&last_segment, scanner.offset())?;
+    if rest.synced > scanner.offset() {
+        // A process that is writing may have come this far since: then it can be read now.
+        scanner.refresh();
+        stopped = move_on(&mut scanner, &mut state, &mut synced)?;
+    }
+    if rest.synced > scanner.offset() {
+        return Err(scanner.damaged(stopped));
+    }
     // Behind a repaired place there may be no message that says how many were lost.
     state.next = state.next.max(scanner.sequence());
     let end = scanner.offset();
-    let rest = look_behind(&last_segment, end)?;
-    if rest.proof {
-        return Err(scanner.damaged(stopped));
-    }
     if let Some(oldest) = segments.first()
         && state.floor() < oldest.first
     {
@@ -90,6 +84,22 @@ pub(crate) fn examine(directory: &Path) -> Result<Option<Examined>, JournalError
     }
     let synced = synced.min(end);
     Ok(Some(Examined { state, segments, end, synced, written: rest.written.max(end), abandoned }))
+}
+
+/// Moves the state on by all whole records; gives what stands behind them.
+fn move_on(scanner: &mut Scanner, state: &mut State, synced: &mut u64) -> Result<&'static str, JournalError> {
+    loop {
+        match scanner.next()? {
+            Scanned::Record { line, .. } => {
+                if let Line::Synced { synced: up_to, .. } = line {
+                    *synced = (*synced).max(up_to);
+                }
+                apply(state, &line);
+            }
+            Scanned::End => return Ok("nothing where something was"),
+            Scanned::Bad(what) => return Ok(what),
+        }
+    }
 }
 
 /// Moves the state on by one record.
@@ -208,8 +218,8 @@ fn head_of(path: &Path) -> Result<Head, JournalError> {
 }
 
 pub(crate) struct Rest {
-    /// A mark says that the bytes at the offset had been synced.
-    pub proof: bool,
+    /// Up to where a mark says that everything had been synced; 0 if none does.
+    pub synced: u64,
     /// The offset behind the last byte that is not zero.
     written: u64,
 }
@@ -218,7 +228,7 @@ pub(crate) struct Rest {
 pub(crate) fn look_behind(path: &Path, offset: u64) -> Result<Rest, JournalError> {
     let failed = |source| JournalError::File { path: path.to_owned(), doing: "cannot read", source };
     let file = File::open(path).map_err(failed)?;
-    let mut rest = Rest { proof: false, written: 0 };
+    let mut rest = Rest { synced: 0, written: 0 };
     let mut piece = vec![0; PIECE];
     let mut place = offset;
     loop {
@@ -228,7 +238,7 @@ pub(crate) fn look_behind(path: &Path, offset: u64) -> Result<Rest, JournalError
         }
         let bytes = &piece[..filled];
         for at in memchr_iter(b'S', bytes) {
-            rest.proof |= is_proof(&bytes[at..], place + at as u64, offset);
+            rest.synced = rest.synced.max(synced_by(&bytes[at..], place + at as u64));
         }
         if let Some(last) = last_set(bytes) {
             rest.written = place + last as u64 + 1;
@@ -241,9 +251,13 @@ pub(crate) fn look_behind(path: &Path, offset: u64) -> Result<Rest, JournalError
     }
 }
 
-fn is_proof(bytes: &[u8], here: u64, offset: u64) -> bool {
+/// Up to where a mark at this place says that everything had been synced; 0 if there is none.
+fn synced_by(bytes: &[u8], here: u64) -> u64 {
     let line = bytes.iter().take(MAX_MARK).position(|byte| *byte == b'\n').map(|end| &bytes[..end]);
-    matches!(line.and_then(Line::parse), Some(Line::Synced { at, synced }) if at == here && synced > offset)
+    match line.and_then(Line::parse) {
+        Some(Line::Synced { at, synced }) if at == here => synced,
+        _ => 0,
+    }
 }
 
 /// The last byte that is not zero, found by comparing blocks, for most of a segment is zeros.

@@ -100,7 +100,7 @@ fn repair_segment(
                 let here = scanner.offset();
                 let is_over = match end {
                     Some(end) => here >= end,
-                    None => !look_behind(path, here)?.proof,
+                    None => look_behind(path, here)?.synced <= here,
                 };
                 if is_over {
                     break;
@@ -178,7 +178,7 @@ fn invent_head(directory: &Path, path: &Path, first: u64, before: u64) -> Result
             _ => {}
         }
     }
-    if look_behind(&previous, scanner.offset())?.proof {
+    if look_behind(&previous, scanner.offset())?.synced > scanner.offset() {
         // Repaired before this one, so this is what no skip file can mend.
         return Err(JournalError::Damaged {
             path: path.to_owned(),

@@ -32,6 +32,8 @@ pub(crate) struct View {
     pub groups: u64,
     /// How long the last sync took.
     pub last_sync: Duration,
+    /// How long the longest one took since somebody asked.
+    pub slowest_sync: Duration,
 }
 
 /// The view, shared by the writer and the readers.

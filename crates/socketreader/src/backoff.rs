@@ -19,6 +19,11 @@ impl Default for Backoff {
 }
 
 impl Backoff {
+    /// With another longest pause; a shorter one than the first is both.
+    pub(crate) fn up_to(most: Duration) -> Backoff {
+        Backoff { next: FIRST.min(most), most }
+    }
+
     /// How long to wait now.
     pub(crate) fn pause(&mut self) -> Duration {
         let pause = self.next;
@@ -28,6 +33,6 @@ impl Backoff {
 
     /// It went well: the next failure begins with the short pause again.
     pub(crate) fn reset(&mut self) {
-        self.next = FIRST;
+        self.next = FIRST.min(self.most);
     }
 }

@@ -1,9 +1,10 @@
 //! What the outgoing connections are doing, for everybody who looks: operators, alerts, and those that obey a pause.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -65,6 +66,31 @@ pub(crate) struct Pause {
     pub(crate) by: String,
 }
 
+/// How what stopped a connection by itself begins ([`Pause::by`]); users have no such names.
+const BY_A_MESSAGE: &str = "message ";
+
+impl Pause {
+    /// An answer for which the site chose `stop`.
+    pub(crate) fn after(sequence: u64, answer: impl fmt::Display) -> Pause {
+        let by = format!("{BY_A_MESSAGE}{sequence} was answered {answer}");
+        Pause { since: SystemTime::now(), by }
+    }
+
+    /// The message whose answer stopped the connection, if it was not an operator.
+    pub(crate) fn message(&self) -> Option<u64> {
+        self.by.strip_prefix(BY_A_MESSAGE)?.split(' ').next()?.parse().ok()
+    }
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Raised {
+    pub(crate) since: SystemTime,
+    pub(crate) text: String,
+    /// The message that it is about.
+    pub(crate) message: Option<u64>,
+}
+
 /// An outgoing connection, as others see it.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -74,6 +100,8 @@ pub(crate) struct Outbox {
     paused: AtomicBool,
     /// What waits was changed by somebody else: it is to be looked up anew.
     stale: AtomicBool,
+    /// Dead letters of this run, also those that were sent again since.
+    dead: AtomicU64,
     about: Mutex<About>,
     waker: Mutex<Option<Arc<Waker>>>,
 }
@@ -81,7 +109,7 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct About {
     pause: Option<Pause>,
-    troubles: BTreeMap<Trouble, (SystemTime, String)>,
+    troubles: BTreeMap<Trouble, Raised>,
     error: Option<(SystemTime, String)>,
     peer: Option<String>,
 }
@@ -90,7 +118,7 @@ struct About {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Look {
     pub(crate) pause: Option<Pause>,
-    pub(crate) troubles: BTreeMap<Trouble, (SystemTime, String)>,
+    pub(crate) troubles: BTreeMap<Trouble, Raised>,
     pub(crate) error: Option<(SystemTime, String)>,
     /// Who is connected.
     pub(crate) peer: Option<String>,
@@ -103,6 +131,7 @@ impl Outbox {
             bell: Arc::default(),
             paused: AtomicBool::new(false),
             stale: AtomicBool::new(false),
+            dead: AtomicU64::new(0),
             about: Mutex::default(),
             waker: Mutex::default(),
         }
@@ -148,12 +177,28 @@ impl Outbox {
 
     /// Something is wrong from now on, if it was not already.
     pub(crate) fn raise(&self, trouble: Trouble, text: impl FnOnce() -> String) {
-        self.lock().troubles.entry(trouble).or_insert_with(|| (SystemTime::now(), text()));
+        self.raise_about(trouble, None, text);
+    }
+
+    /// The same about a message.
+    pub(crate) fn raise_about(&self, trouble: Trouble, message: Option<u64>, text: impl FnOnce() -> String) {
+        let raised = || Raised { since: SystemTime::now(), text: text(), message };
+        self.lock().troubles.entry(trouble).or_insert_with(raised);
     }
 
     /// It is no longer wrong.
     pub(crate) fn clear(&self, trouble: Trouble) {
         self.lock().troubles.remove(&trouble);
+    }
+
+    /// A message has become a dead letter.
+    pub(crate) fn buried(&self) {
+        self.dead.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many messages have become dead letters in this run.
+    pub(crate) fn dead(&self) -> u64 {
+        self.dead.load(Ordering::Relaxed)
     }
 
     /// What went wrong last.
@@ -188,6 +233,8 @@ pub(crate) struct Board {
     file: Mutex<PathBuf>,
     followers: Mutex<Vec<Follower>>,
     is_followed: AtomicBool,
+    /// What is wrong with the whole process, by a name of its own.
+    warnings: Mutex<BTreeMap<String, Raised>>,
 }
 
 #[derive(Debug)]
@@ -215,7 +262,26 @@ impl Board {
             file: Mutex::new(file),
             followers: Mutex::default(),
             is_followed: AtomicBool::new(false),
+            warnings: Mutex::default(),
         })
+    }
+
+    /// Something of the whole process needs a person from now on: `what` names it, such as a certificate's file, and
+    /// `text` says what it is and what to do.
+    pub(crate) fn warn(&self, what: &str, text: impl FnOnce() -> String) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let raised = || Raised { since: SystemTime::now(), text: text(), message: None };
+        warnings.entry(what.to_owned()).or_insert_with(raised);
+    }
+
+    /// It no longer does.
+    pub(crate) fn unwarn(&self, what: &str) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).remove(what);
+    }
+
+    /// What needs a person now, of the whole process.
+    pub(crate) fn warnings(&self) -> BTreeMap<String, Raised> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// In the order of the configuration.

@@ -12,6 +12,7 @@ use protogen_sys::open_files::raise_limit;
 use protogen_sys::sd_notify::Notifier;
 use protogen_sys::services;
 
+use crate::alerts;
 use crate::board::Board;
 use crate::config::{Config, Kind};
 use crate::control;
@@ -110,6 +111,7 @@ fn serve(config: Config, log: Log) -> anyhow::Result<()> {
         most_peers,
     };
     let acceptance = Acceptance::start(Arc::clone(&config), acceptance, events.waker())?;
+    let alerts = alerts::start(&config, &board, journal.reader())?;
     let engine =
         Engine::new(&config, Parts { events, journal, log, listeners: outgoing, board, acceptance })?;
     log::info!(log::GENERAL, "serving {} connections", config.connections.len());
@@ -120,7 +122,7 @@ fn serve(config: Config, log: Log) -> anyhow::Result<()> {
     let journal = engine.run()?;
     // Nobody left to be told is no failure of ours.
     let _ = notifier.stopping();
-    drop(control);
+    drop((control, alerts));
     workers.stop();
     journal.close();
     log::info!(log::GENERAL, "ended");

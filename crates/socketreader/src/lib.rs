@@ -2,6 +2,7 @@
 //!
 //! [`config`] reads and checks the configuration; `daemon` moves the messages.
 
+mod alerts;
 mod backoff;
 mod bell;
 mod board;
@@ -15,6 +16,7 @@ mod follow;
 mod gate;
 mod log;
 mod rejects;
+mod tryout;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -25,12 +27,13 @@ use config::{Config, Report, Scope};
 use control::{Change, select::Which};
 use protogen_sys::exit::Exit;
 use protogen_sys::log::printable;
+use tryout::Since;
 
 /// Routes messages between sockets and files, and loses none that it acknowledged.
 #[derive(Debug, Parser)]
 #[command(name = "socketreader", version)]
 #[command(group = ArgGroup::new("action").args([
-    "check", "repair", "queues", "show", "export", "resend", "drop", "pause", "resume", "follow",
+    "check", "repair", "queues", "show", "export", "resend", "drop", "pause", "resume", "follow", "try_out",
 ]))]
 struct Cli {
     /// The configuration, see socketReader.cfg(5)
@@ -39,13 +42,13 @@ struct Cli {
     /// Check the configuration, name all its faults, and start nothing
     #[arg(long)]
     check: bool,
-    /// Set aside what is damaged in the journal, so that the program starts again
+    /// Set aside what is damaged in the journal
     #[arg(long)]
     repair: bool,
     /// Print how the queues stand
     #[arg(long)]
     queues: bool,
-    /// List messages, dead and waiting ones if none are named; one alone is shown whole
+    /// List messages; one alone is shown whole
     #[arg(long, value_name = "CONNECTION")]
     show: Option<String>,
     /// Write messages to standard output
@@ -63,14 +66,20 @@ struct Cli {
     /// Go on sending there
     #[arg(long, value_name = "CONNECTION")]
     resume: Option<String>,
-    /// Print a line for each message that is delivered
+    /// Print a line for each delivery
     #[arg(long)]
     follow: bool,
+    /// Show what NEW would send differently; sends nothing
+    #[arg(long = "try", value_name = "NEW")]
+    try_out: Option<PathBuf>,
+    /// With --try: from when on; 2026-11-28T03:00, 24h, 7d
+    #[arg(long, value_name = "TIME", requires = "try_out", allow_hyphen_values = true)]
+    since: Option<Since>,
     /// Print what an action finds as JSON
     #[arg(long, requires = "action", conflicts_with_all = ["repair", "export"])]
     json: bool,
     /// With --show, --export, --resend, --drop: N, N-M, N-, dead, waiting, id:CONTROL-ID
-    #[arg(conflicts_with_all = ["check", "repair", "queues", "pause", "resume", "follow"])]
+    #[arg(conflicts_with_all = ["check", "repair", "queues", "pause", "resume", "follow", "try_out"])]
     messages: Vec<Which>,
 }
 
@@ -122,6 +131,7 @@ fn act(cli: Cli, config: Config) -> anyhow::Result<Exit> {
     match (cli.show, cli.export) {
         (Some(name), _) => control::show(&config, &name, &messages, json),
         (_, Some(name)) => control::export(&config, &name, &messages),
+        _ if cli.try_out.is_some() => tryout::run(&config, &cli.try_out.unwrap_or_default(), cli.since, json),
         _ if cli.queues => control::queues(&config, json),
         _ if cli.follow => control::follow(&config, json),
         _ if cli.repair => repair(&config).map(|()| Exit::Done),

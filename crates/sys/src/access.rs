@@ -40,6 +40,14 @@ pub fn writable_file(path: &Path) -> io::Result<()> {
     Ok(eaccess(path, AccessFlags::W_OK)?)
 }
 
+/// How many bytes this account may still write on the path's disk.
+///
+/// # Errors
+/// What the system says of the path.
+pub fn available_space(path: &Path) -> io::Result<u64> {
+    fs2::available_space(path)
+}
+
 /// The kind of network file system that the path is on, if it is on one.
 ///
 /// # Errors

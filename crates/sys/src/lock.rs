@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use fs2::FileExt;
 use jiff::Timestamp;
@@ -19,6 +19,8 @@ pub const RUN_LOCK: &str = ".run.lock";
 /// How often a lock is tried again when its file was replaced or somebody looked at it at that moment.
 const ATTEMPTS: u32 = 250;
 const PAUSE: Duration = Duration::from_millis(2);
+/// Between two tries for a lock that is held.
+const LONG_PAUSE: Duration = Duration::from_millis(20);
 /// The most that is read of a lock file, in bytes.
 const MAX_TEXT: u64 = 1024;
 
@@ -108,6 +110,20 @@ impl Lock {
     /// [`LockError::Held`], or [`LockError::File`] with what the system said.
     pub fn take(path: &Path) -> Result<Lock, LockError> {
         Lock::take_with(path, 0o600, &description())
+    }
+
+    /// Takes the lock, waiting so long for whoever holds it.
+    ///
+    /// # Errors
+    /// As [`Lock::take`].
+    pub fn take_within(path: &Path, wait: Duration) -> Result<Lock, LockError> {
+        let end = Instant::now() + wait;
+        loop {
+            match Lock::take(path) {
+                Err(LockError::Held { .. }) if Instant::now() < end => std::thread::sleep(LONG_PAUSE),
+                result => return result,
+            }
+        }
     }
 
     /// Takes the lock of a queue: `.run.lock` in its directory.

@@ -2,7 +2,6 @@
 
 mod read;
 mod source;
-mod toml;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

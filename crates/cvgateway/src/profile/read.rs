@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use protogen_sys::files::read_bounded;
+use protogen_sys::toml_file::{Fault, Text, Value, text_of};
 
-use super::toml::{Fault, Text, Value};
 use super::{BedName, Charset, Limits, PatientId, Profile, SHIPPED, Source, Times};
 use crate::decide::Event;
 
@@ -63,10 +63,7 @@ pub fn read(path: &Path) -> Result<Profile, ProfileError> {
     let wrong = |line, what: &str| ProfileError::Wrong { path: path.to_owned(), line, what: what.to_owned() };
     let bytes = read_bounded(path, MAX_PROFILE)
         .map_err(|source| ProfileError::Unreadable { path: path.to_owned(), source })?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        wrong(good.iter().filter(|byte| **byte == b'\n').count() + 1, "this is not UTF-8")
-    })?;
+    let text = text_of(bytes).map_err(|fault| wrong(fault.line, &fault.what))?;
     parse(&text).map_err(|error| match error {
         ProfileError::Wrong { line, what, .. } => wrong(line, &what),
         other => other,

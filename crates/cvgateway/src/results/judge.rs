@@ -102,11 +102,16 @@ pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate
         Err(why) => return left(why, true),
     };
     let unit = row.unit.clone().unwrap_or_default();
+    let allowed = format!("{} to {} {unit}", row.allowed.low, row.allowed.high);
     if row.allowed.is_below(number) || row.allowed.is_above(number) {
-        let allowed = format!("{} to {} {unit}", row.allowed.low, row.allowed.high);
         return left(format!("its value is outside of {allowed}"), true);
     }
     let Some(value) = row.print(number) else { return left("its value has too many digits".into(), true) };
+    // An increment may be larger than the lower boundary, and what is printed is what CareVue stores.
+    let Some(printed) = parse_decimal(&value) else { return left("its value is no number".into(), true) };
+    if row.allowed.is_below(printed) || row.allowed.is_above(printed) {
+        return left(format!("its value is rounded to {value}, outside of {allowed}"), true);
+    }
     match (row.lab_event_class.is_some(), row.msmt.as_deref()) {
         (false, Some("H")) => Fate::Admit { kind: 'H', value },
         (false, Some("W")) => Fate::Admit { kind: 'W', value },
@@ -129,7 +134,8 @@ pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate
     }
 }
 
-/// The row of a code: by itself, else by the LOINC numbers that its coding system gives it.
+/// The row of a code: by itself, else by the LOINC numbers that its coding system gives it. A row with a number of LOINC+
+/// is not taken for LOINC's own number, which means something else.
 fn find(
     code: &str,
     system: &str,
@@ -140,12 +146,17 @@ fn find(
         log::error!("{error}");
         "the code tables cannot be read".to_owned()
     };
+    let system = CodingSystem::of_name(system);
     if let Some(row) = infos.info(code).map_err(broken)? {
-        return Ok(Some(row));
+        let is_plus = match (&tables.loinc, system) {
+            (Some(loinc), Some(CodingSystem::Loinc)) => {
+                loinc.record(&format!("LOINC+:{code}")).map_err(broken)?.is_some()
+            }
+            _ => false,
+        };
+        return Ok(Some(row).filter(|_| !is_plus));
     }
-    let (Some(loinc), Some(system)) = (&tables.loinc, CodingSystem::of_name(system)) else {
-        return Ok(None);
-    };
+    let (Some(loinc), Some(system)) = (&tables.loinc, system) else { return Ok(None) };
     let mut found: Vec<LabEventInfo> = Vec::new();
     for record in loinc.records(code, system).map_err(broken)? {
         let number = record.number();

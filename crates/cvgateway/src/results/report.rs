@@ -20,6 +20,8 @@ struct Part<'a> {
     /// The OBX that are sent, one after the other.
     results: Vec<u8>,
     sent: usize,
+    /// Whether one of them is the gateway's own, about the specimen.
+    tells_specimen: bool,
     observed: BTreeMap<char, String>,
     left: Vec<String>,
     /// The whole part is refused for this.
@@ -83,6 +85,7 @@ fn part<'a>(tx: &Transaction, patient: &'a Patient, common: &[Segment], order: &
         head: Vec::new(),
         results: Vec::new(),
         sent: 0,
+        tells_specimen: false,
         observed: BTreeMap::new(),
         left: Vec::new(),
         refused: None,
@@ -165,6 +168,7 @@ impl Part<'_> {
             return;
         };
         self.sent += 1;
+        self.tells_specimen = true;
         let text = charset::encode(text, tx.loaded.profile.charset);
         let fields = [
             b"OBX".to_vec(),
@@ -192,7 +196,7 @@ impl Part<'_> {
         if !self.observed.is_empty() {
             let written = tx.gateway.one_at_a_time(|| tx.commit(Event::A08, self.patient, &self.observed));
             match written {
-                Ok(()) => done.push(format!("{} admit observations written", self.observed.len())),
+                Ok(()) => done.push(format!("{} written", counted(self.observed.len(), "admit observation"))),
                 Err(why) if self.sent == 0 => return Reply::refused(format!("not written: {why}{left}")),
                 Err(why) => done.push(format!("admit observations not written: {why}")),
             }
@@ -209,8 +213,14 @@ impl Part<'_> {
             if let Err(reply) = sent {
                 return Reply { text: format!("{}{left}", reply.text), ..reply };
             }
-            done.push(format!("{} results forwarded", self.sent));
+            let own = usize::from(self.tells_specimen);
+            done.push(format!("{} forwarded", counted(self.sent - own, "result")));
         }
         Reply::done(format!("{}{left}", done.join(", ")))
     }
+}
+
+/// `1 result`, `2 results`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -61,7 +61,7 @@ impl Walk {
             let Some(scanner) = self.scanner.as_mut() else {
                 match Scanner::open(&segment_path(&self.reader.directory, self.segment), known.end) {
                     Ok(scanner) => (self.scanner, fresh) = (Some(scanner), true),
-                    Err(error) if is_gone(&error) && !self.reader.known(self.segment).is_there => {
+                    Err(error) if is_gone(&error) && self.reader.may_be_removed(self.segment) => {
                         // It was removed, since nobody needs it.
                         let Some(following) = known.following else { return Ok(None) };
                         self.segment = following;
@@ -111,6 +111,11 @@ impl Reader {
         let segments = &view.segments;
         let after = segments.partition_point(|segment| segment.first <= sequence);
         segments.get(after.saturating_sub(1)).map_or(1, |segment| segment.first)
+    }
+
+    /// Whether the segment's file may be gone because nobody needs it any more.
+    fn may_be_removed(&self, first: u64) -> bool {
+        self.is_apart || !self.known(first).is_there
     }
 
     fn known(&self, first: u64) -> Known {

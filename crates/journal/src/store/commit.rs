@@ -210,7 +210,10 @@ impl<F: FileOps> Store<F> {
         }
         current.synced = current.offset;
         self.unsynced = false;
-        self.shared.lock().last_sync = start.elapsed();
+        let taken = start.elapsed();
+        let mut view = self.shared.lock();
+        view.last_sync = taken;
+        view.slowest_sync = view.slowest_sync.max(taken);
         true
     }
 

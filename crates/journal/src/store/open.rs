@@ -62,6 +62,7 @@ where
             segments: Vec::new(),
             groups: 0,
             last_sync: std::time::Duration::ZERO,
+            slowest_sync: std::time::Duration::ZERO,
         };
         let mut store = Store {
             files,

@@ -196,3 +196,41 @@ fn settings_out_of_range_are_refused() {
         refused(Settings { outputs: vec![Output { name: "x".to_owned(), inputs: many }], ..settings() });
     assert!(text.contains("more than an eighth of a segment; make segment_size larger"), "{text}");
 }
+
+#[test]
+fn a_reader_beside_a_busy_writer_sees_no_damage() {
+    let dir = Dir::new();
+    let settings = Settings { keep: Duration::ZERO, ..settings() };
+    let (journal, _) = Journal::open(&dir.join("j"), settings).unwrap();
+    let (done, is_done) = channel::<()>();
+    let writer = std::thread::spawn(move || {
+        let producer = producer(&journal);
+        let mut sequence = 0;
+        while is_done.try_recv().is_err() {
+            let stored = store_each(&producer, (0..20).map(|_| message("a", vec![b'x'; 700])));
+            sequence = stored.last().unwrap().unwrap();
+            // Many wait, and there is always something that may go.
+            let delivered = sequence.saturating_sub(60).max(1)..sequence.saturating_sub(40);
+            record(&producer, delivered.map(|sequence| delivery("x", sequence, Outcome::Delivered)));
+            journal.prune(std::time::SystemTime::now());
+        }
+        sequence
+    });
+    // Until it has gone through many segments, looked at from the outside.
+    let (mut looks, mut last) = (0, 0);
+    while looks < 300 || last < 2000 {
+        let reader = match Reader::open(&dir.join("j")) {
+            Ok(reader) => reader,
+            Err(JournalError::Missing { .. }) if last == 0 => continue,
+            Err(error) => panic!("{error}"),
+        };
+        let next = reader.stats().next;
+        assert!(next >= last, "{next} after {last}");
+        let sequences: Vec<u64> = all(&reader).iter().map(|stored| stored.sequence).collect();
+        assert!(sequences.is_sorted() && sequences.iter().all(|sequence| *sequence < next));
+        assert!(waiting(&reader, "x").is_sorted());
+        (looks, last) = (looks + 1, next);
+    }
+    done.send(()).unwrap();
+    assert!(writer.join().unwrap() >= 2000);
+}

@@ -58,6 +58,8 @@ pub struct Policy {
     pub breaker: u32,
     /// How strictly answers are matched.
     pub match_ack: MatchAck,
+    /// The longest pause between two attempts, to connect or to deliver.
+    pub max_pause: Duration,
     /// How long the receiver may be away before somebody is called; zero is for ever.
     pub down_time: Duration,
 }

@@ -54,6 +54,7 @@ pub(super) struct Draft {
     pub retries: u32,
     pub breaker: u32,
     pub matchack: Option<MatchAck>,
+    pub maxpause: Duration,
     pub downtime: Duration,
 
     pub messagedir: Option<PathBuf>,

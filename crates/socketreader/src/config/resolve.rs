@@ -195,6 +195,7 @@ fn policy(draft: &Draft) -> Policy {
         retries: draft.retries,
         breaker: draft.breaker,
         match_ack: draft.matchack.unwrap_or(MatchAck::Present),
+        max_pause: draft.maxpause,
         down_time: draft.downtime,
     }
 }

@@ -316,6 +316,14 @@ pub static OPTIONS: &[OptionRow] = &[
         },
     ),
     row(
+        "maxpause",
+        Place::SOCKET_OUT,
+        "SECONDS",
+        Fallback::Value("30"),
+        "the longest pause between two attempts; they grow from 1 s",
+        |d, v| v.seconds(0.01..=3600.0).map(|time| d.maxpause = time),
+    ),
+    row(
         "downtime",
         Place::SOCKET_OUT,
         "SECONDS",

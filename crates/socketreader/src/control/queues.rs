@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use protogen_journal::{OutputStats, Reader};
 use serde_json::{Value, json};
 
-use crate::board::{Board, Look, Pause, Trouble, pauses_in};
+use crate::board::{Board, Look, Raised, Trouble, pauses_in};
 use crate::config::Config;
 
 /// As the daemon sees them.
@@ -75,7 +75,7 @@ fn state(look: &Look, is_running: bool, is_in_use: bool) -> &'static str {
     let has = |trouble: Trouble| look.troubles.contains_key(&trouble);
     match &look.pause {
         _ if !is_in_use => "not in use",
-        Some(Pause { by, .. }) if by.starts_with("message ") => "stopped",
+        Some(pause) if pause.message().is_some() => "stopped",
         Some(_) => "paused",
         None if !is_running => "at rest",
         None if has(Trouble::Down) => "no receiver",
@@ -89,11 +89,15 @@ fn state(look: &Look, is_running: bool, is_in_use: bool) -> &'static str {
 /// What is wrong, and since when.
 fn troubles(look: &Look) -> Value {
     let troubles = look.troubles.iter();
-    troubles.map(|(trouble, (since, text))| json!({ "trouble": trouble.name(), "since": time(*since), "text": text })).collect()
+    troubles
+        .map(|(trouble, Raised { since, text, message })| {
+            json!({ "trouble": trouble.name(), "since": time(*since), "text": text, "message": message })
+        })
+        .collect()
 }
 
 fn since(look: &Look) -> Option<SystemTime> {
-    let troubles = look.troubles.values().map(|(since, _)| *since);
+    let troubles = look.troubles.values().map(|raised| raised.since);
     look.pause.as_ref().map(|pause| pause.since).or_else(|| troubles.min())
 }
 

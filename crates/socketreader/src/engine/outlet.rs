@@ -114,10 +114,10 @@ impl Outlet {
             line: None,
             receivers: Receivers::default(),
             dialling: false,
-            redial: Backoff::default(),
+            redial: Backoff::up_to(socket.policy.max_pause),
             next_dial: Duration::ZERO,
             pause: None,
-            retry: Backoff::default(),
+            retry: Backoff::up_to(socket.policy.max_pause),
             unrecorded: None,
             dead_in_a_row: 0,
             mismatches: 0,
@@ -258,6 +258,7 @@ impl Outlet {
             self.line.iter_mut().for_each(|line| line.was_of_use = true);
             log::info!(&self.name, "message {sequence} delivered: {named}");
         } else {
+            self.outbox.buried();
             log::error!(&self.name, "message {sequence} is a dead letter, kept in the journal: {named}");
             log::prod!(&self.name, "its answer was {}", note.escape_ascii());
         }
@@ -314,8 +315,9 @@ impl Outlet {
                 current.closes += 1;
                 if current.closes == CLOSES {
                     let named = log::Named(&current.stored.bytes);
-                    self.outbox.raise(Trouble::Unanswered, || {
-                        format!("no answer to message {}, {CLOSES} times: {named}", current.stored.sequence)
+                    let sequence = current.stored.sequence;
+                    self.outbox.raise_about(Trouble::Unanswered, Some(sequence), || {
+                        format!("no answer to message {sequence}, {CLOSES} times: {named}")
                     });
                 }
                 log::error!(

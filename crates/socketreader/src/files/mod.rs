@@ -15,8 +15,13 @@ use protogen_journal::Journal;
 
 use crate::bell::Bell;
 use crate::board::{Board, Outbox};
-use crate::config::{Connection, FileIn, FileOut};
+use crate::config::{Connection, FileIn, FileOut, Naming};
 use crate::gate::Gate;
+
+/// How the name of a message's file begins, before its time.
+pub(crate) fn name_prefix(naming: &Naming, message: &[u8]) -> Vec<u8> {
+    names::prefix(naming, message).0
+}
 
 /// The threads, and the bells that end them.
 #[derive(Debug, Default)]

@@ -60,13 +60,7 @@ impl Names {
     /// The name for a message that is written now; false beside it if the message should have an HL7 prefix and cannot.
     pub(super) fn next(&mut self, message: &[u8], now: &ZonedDateTime) -> (OsString, bool) {
         let (time, count) = self.step(now.datetime());
-        let (mut name, is_whole) = match &self.naming {
-            Naming::Prefix(prefix) => (prefix.clone().into_bytes(), true),
-            Naming::Hl7 => match hl7_prefix(message) {
-                Some(prefix) => (prefix, true),
-                None => (Vec::new(), false),
-            },
-        };
+        let (mut name, is_whole) = prefix(&self.naming, message);
         name.extend_from_slice(format!("{}_{count:05}{}", time.strftime(FORM), self.suffix).as_bytes());
         (OsString::from_vec(name), is_whole)
     }
@@ -89,6 +83,17 @@ impl Names {
     pub(super) fn save(&self) -> io::Result<()> {
         let Some((time, count)) = self.last else { return Ok(()) };
         self.mark.write_all_at(format!("{} {count:05}\n", time.strftime(FORM)).as_bytes(), 0)
+    }
+}
+
+/// How the name begins; false beside it if the message should have an HL7 prefix and cannot.
+pub(super) fn prefix(naming: &Naming, message: &[u8]) -> (Vec<u8>, bool) {
+    match naming {
+        Naming::Prefix(prefix) => (prefix.clone().into_bytes(), true),
+        Naming::Hl7 => match hl7_prefix(message) {
+            Some(prefix) => (prefix, true),
+            None => (Vec::new(), false),
+        },
     }
 }
 

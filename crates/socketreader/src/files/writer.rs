@@ -245,6 +245,9 @@ impl Writer {
         for Item { stored, placed, unwanted } in self.group.drain(..) {
             let output = Arc::clone(&self.name);
             if let Some((outcome, note)) = unwanted {
+                if outcome == Outcome::Dead {
+                    self.outbox.buried();
+                }
                 log::unwanted(&self.name, &stored, outcome, &note);
                 self.board.tell(|| follow::line(&self.name, &stored, outcome, &note));
                 let delivery = Delivery { sequence: stored.sequence, output, outcome, note };

@@ -12,7 +12,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protogen_core::hl7::Message;
 use protogen_journal::{JournalError, Outcome, OutputReader, Reader, Stored};
 
 use crate::board::Outbox;
@@ -156,9 +155,7 @@ impl Gate {
             // An operator who names a message and a connection wants it sent.
             return Ok(None);
         }
-        if let Some(filter) = &self.rules.filter
-            && !Message::parse(&stored.bytes).is_ok_and(|message| filter.matches(&message))
-        {
+        if !self.rules.wants(&stored.bytes) {
             return Ok(Some(FILTER.to_owned()));
         }
         let Some(repeats) = &mut self.repeats else { return Ok(None) };

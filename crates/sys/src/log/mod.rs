@@ -25,6 +25,7 @@ pub type Format = Box<dyn Fn(&mut dyn Write, &Record<'_>) -> io::Result<()> + Se
 pub struct Setup {
     tool: String,
     foreground: bool,
+    terminal: bool,
     file: Option<PathBuf>,
     facility: Facility,
     syslog_socket: PathBuf,
@@ -89,6 +90,7 @@ impl Setup {
         Setup {
             tool: tool.to_owned(),
             foreground: false,
+            terminal: true,
             file: None,
             facility: Facility::default(),
             syslog_socket: DEV_LOG.into(),
@@ -102,6 +104,12 @@ impl Setup {
     #[must_use]
     pub fn foreground(self, foreground: bool) -> Setup {
         Setup { foreground, ..self }
+    }
+
+    /// Whether a terminal at standard error is written to; not by a program that has a use for it of its own.
+    #[must_use]
+    pub fn terminal(self, terminal: bool) -> Setup {
+        Setup { terminal, ..self }
     }
 
     /// Writes to a file instead (mode 0600, appended to).
@@ -168,7 +176,7 @@ impl Setup {
                 .target(Target::Pipe(Box::new(file.clone())))
                 .format(move |out, record| format(out, record));
             log.file = Some(file);
-        } else if self.foreground || io::stderr().is_terminal() {
+        } else if self.foreground || self.terminal && io::stderr().is_terminal() {
             let format = self.format.unwrap_or_else(|| plain_lines(tool));
             builder.target(Target::Stderr).format(move |out, record| format(out, record));
         } else {

@@ -25,6 +25,8 @@ pub struct ErrorMark {
 impl<F: FileOps> Queue<F> {
     /// Blocks the queue. A mark that is there already is kept, for it says since when. For the holder of the run lock.
     ///
+    /// On a full disk the mark is an empty file, which blocks as well: its reason has no room.
+    ///
     /// # Errors
     /// When the mark cannot be written.
     pub fn mark_error(&self, reason: &str, now: SystemTime) -> Result<(), SpoolError> {
@@ -35,7 +37,10 @@ impl<F: FileOps> Queue<F> {
         if path.symlink_metadata().is_ok() {
             return Ok(());
         }
-        durable::write(&self.files, &path, text.as_bytes()).map_err(SpoolError::from)
+        match durable::write(&self.files, &path, text.as_bytes()) {
+            Err(error) if error.is_full() && self.files.create(&path).is_ok() => Ok(()),
+            result => result.map_err(SpoolError::from),
+        }
     }
 
     /// The error mark, if the queue is blocked.
@@ -54,6 +59,10 @@ impl<F: FileOps> Queue<F> {
             Ok(since) => {
                 ErrorMark { since: SystemTime::try_from(since).ok(), reason: rest.trim_end().to_owned() }
             }
+            Err(_) if bytes.is_empty() => ErrorMark {
+                since: None,
+                reason: "the disk was full, and no reason could be written".to_owned(),
+            },
             Err(_) => ErrorMark { since: None, reason: text.trim_end().to_owned() },
         }))
     }

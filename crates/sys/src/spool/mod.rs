@@ -6,6 +6,7 @@
 //! | `NAME` | waiting | the [`Queue`]'s owner, to the log directory |
 //! | `NAME` and `NAME.lock` | another producer is still at it | that producer removes `NAME.lock` |
 //! | `.run.lock` | somebody works on the queue | [`crate::lock`] |
+//! | `NAME` and `.NAME.neg` | refused | the operator, or the next run ([`Queue::clear_negative`]) |
 //! | `.error` | the queue is blocked | the operator ([`Queue::clear_error`]) |
 //! | `NAME.ack`, then `NAME`, in the log directory | delivered | retention |
 //!
@@ -16,6 +17,7 @@ mod deliver;
 mod error;
 mod mark;
 mod names;
+mod negative;
 mod producer;
 mod reader;
 
@@ -25,6 +27,7 @@ use crate::files::{FileOps, RealFiles};
 pub use error::SpoolError;
 pub use mark::ErrorMark;
 pub use names::Namer;
+pub use negative::Negative;
 pub use producer::{Hold, Producer};
 pub use reader::{BATCH, Census, Waiting};
 

@@ -89,9 +89,11 @@ impl<F: FileOps> Queue<F> {
             let entry = entry.map_err(unreadable())?;
             let name = entry.file_name();
             let is_temporary = name.as_bytes().starts_with(b".") && name.as_bytes().ends_with(b".tmp");
+            if !is_temporary {
+                continue;
+            }
             let written = entry.metadata().and_then(|meta| meta.modified()).ok();
-            let is_old = written.and_then(|written| written.elapsed().ok()).is_some_and(|since| since >= age);
-            if is_temporary && is_old {
+            if written.and_then(|written| written.elapsed().ok()).is_some_and(|since| since >= age) {
                 let path = entry.path();
                 self.files.remove(&path).map_err(SpoolError::file(&path, "remove what a crash left"))?;
                 removed += 1;

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use protogen_core::hl7::{AckCode, Message};
 use protogen_core::llp::mllp::Item;
@@ -149,9 +149,10 @@ impl Outlet {
             return self.settle(Outcome::Dead, note);
         }
         if action == OnRefusal::Stop {
-            let by = format!("message {sequence} was answered {refusal}");
+            let pause = Pause::after(sequence, refusal);
+            let by = &pause.by;
             log::error!(&self.name, "stopped, {by}: mend it, then socketreader --resume {}", self.name);
-            stop(&self.board, &self.outbox, by);
+            stop(&self.board, &self.outbox, pause);
         }
         self.record(sequence, Outcome::Tries(tries), note);
         self.pause = Some(now + self.retry.pause());
@@ -159,8 +160,7 @@ impl Outlet {
 }
 
 /// Pauses the connection. The loop does not wait for the file that makes it survive a restart.
-fn stop(board: &Arc<Board>, outbox: &Arc<Outbox>, by: String) {
-    let pause = Pause { since: SystemTime::now(), by };
+fn stop(board: &Arc<Board>, outbox: &Arc<Outbox>, pause: Pause) {
     outbox.set_pause(Some(pause.clone()));
     let (board, outbox) = (Arc::clone(board), Arc::clone(outbox));
     let keep = move || {

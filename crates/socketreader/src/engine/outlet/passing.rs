@@ -1,5 +1,7 @@
 //! Messages that are settled without a receiver: the connection does not want them.
 
+use protogen_journal::Outcome;
+
 use super::Outlet;
 use crate::follow;
 use crate::gate::Unwanted;
@@ -20,6 +22,9 @@ impl Outlet {
 
     pub(super) fn settle_unwanted(&mut self, unwanted: Unwanted) {
         let Unwanted { stored, outcome, note } = unwanted;
+        if outcome == Outcome::Dead {
+            self.outbox.buried();
+        }
         log::unwanted(&self.name, &stored, outcome, &note);
         self.board.tell(|| follow::line(&self.name, &stored, outcome, &note));
         self.record(stored.sequence, outcome, note);

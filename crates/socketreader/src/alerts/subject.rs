@@ -1,0 +1,206 @@
+//! How often somebody is told about the same thing.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::condition::{Condition, Kind};
+
+/// A connection, or the whole process: what was told about it.
+#[derive(Debug, Default)]
+pub(super) struct Subject {
+    /// What was so at the last look.
+    standing: BTreeMap<Kind, Condition>,
+    /// What was told and is to be followed by a word that it is over, whether it still is so or not.
+    told: BTreeMap<Kind, Condition>,
+    /// When somebody was told last that something is wrong.
+    last: Option<Instant>,
+    /// How many dead letters were told.
+    dead: u64,
+    /// How often something has begun since somebody was told.
+    begun: u32,
+}
+
+/// What follows from a look.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    /// What was not so before.
+    pub(super) news: Vec<Condition>,
+    pub(super) call: Option<Call>,
+}
+
+/// What somebody is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Something is wrong.
+    Alert {
+        /// What is so now.
+        conditions: Vec<Condition>,
+        /// Dead letters since somebody was told.
+        dead: u64,
+        /// How often something has begun since then; more than there are now if some of it came and went.
+        begun: u32,
+    },
+    /// All that was told is over.
+    Recovered(Vec<Condition>),
+}
+
+impl Subject {
+    /// What is so `now`, and how many dead letters there were so far: whom it concerns hears of it at most once in
+    /// `interval`, and once when it is over.
+    pub(super) fn turn(
+        &mut self,
+        conditions: Vec<Condition>,
+        dead: u64,
+        now: Instant,
+        interval: Duration,
+    ) -> Turn {
+        let now_so: BTreeMap<Kind, Condition> =
+            conditions.into_iter().map(|condition| (condition.kind.clone(), condition)).collect();
+        let news: Vec<Condition> = now_so
+            .iter()
+            .filter(|(kind, _)| !self.standing.contains_key(kind))
+            .map(|(_, new)| new.clone())
+            .collect();
+        self.begun = self.begun.saturating_add(u32::try_from(news.len()).unwrap_or(u32::MAX));
+        self.standing = now_so;
+        Turn { news, call: self.call(dead, now, interval) }
+    }
+
+    fn call(&mut self, dead: u64, now: Instant, interval: Duration) -> Option<Call> {
+        let is_told = |(kind, condition): (&Kind, &Condition)| {
+            self.told.get(kind).is_some_and(|told| told.since == condition.since)
+        };
+        let is_untold = !self.standing.iter().all(is_told) || dead > self.dead;
+        let is_due = self.last.is_none_or(|last| now.saturating_duration_since(last) >= interval);
+        if is_untold && is_due {
+            self.told.extend(self.standing.clone());
+            self.last = Some(now);
+            let call = Call::Alert {
+                conditions: self.standing.values().cloned().collect(),
+                dead: dead.saturating_sub(self.dead),
+                begun: std::mem::take(&mut self.begun),
+            };
+            self.dead = dead;
+            return Some(call);
+        }
+        if self.standing.is_empty() && !self.told.is_empty() {
+            return Some(Call::Recovered(std::mem::take(&mut self.told).into_values().collect()));
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    const INTERVAL: Duration = Duration::from_secs(900);
+
+    /// A subject whose clock says so many seconds.
+    struct Clock(Instant, Subject);
+
+    impl Clock {
+        fn new() -> Clock {
+            Clock(Instant::now(), Subject { dead: 5, ..Subject::default() })
+        }
+
+        /// The call after a look: `!` with the conditions, the dead letters and what has begun, or `=`.
+        fn at(&mut self, seconds: u64, conditions: &[(Kind, u64)], dead: u64) -> String {
+            let conditions = conditions.iter().map(|(kind, since)| Condition {
+                kind: kind.clone(),
+                since: SystemTime::UNIX_EPOCH + Duration::from_secs(*since),
+                text: String::new(),
+                message: None,
+            });
+            let now = self.0 + Duration::from_secs(seconds);
+            let words = |conditions: &[Condition]| {
+                conditions.iter().map(|condition| format!(" {}", condition.kind.word())).collect::<String>()
+            };
+            match self.1.turn(conditions.collect(), dead, now, INTERVAL).call {
+                None => String::new(),
+                Some(Call::Alert { conditions, dead, begun }) => {
+                    format!("!{} {dead} {begun}", words(&conditions))
+                }
+                Some(Call::Recovered(conditions)) => format!("={}", words(&conditions)),
+            }
+        }
+    }
+
+    #[test]
+    fn what_lasts_is_told_once_and_that_it_is_over_once() {
+        let mut clock = Clock::new();
+        assert_eq!(clock.at(0, &[], 5), "");
+        assert_eq!(clock.at(1, &[(Kind::Held, 1)], 5), "! queue held 0 1");
+        assert_eq!(clock.at(2, &[(Kind::Held, 1)], 5), "");
+        assert_eq!(clock.at(5000, &[(Kind::Held, 1)], 5), "");
+        assert_eq!(clock.at(5001, &[], 5), "= queue held");
+        assert_eq!(clock.at(5002, &[], 5), "");
+    }
+
+    #[test]
+    fn at_most_one_in_the_interval_and_then_with_a_count() {
+        let mut clock = Clock::new();
+        assert_eq!(clock.at(1, &[], 6), "! 1 0");
+        for second in 2..=900 {
+            assert_eq!(clock.at(second, &[], 5 + second), "", "{second}");
+        }
+        assert_eq!(clock.at(901, &[], 906), "! 900 0");
+        assert_eq!(clock.at(902, &[], 906), "");
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_counted() {
+        let mut clock = Clock::new();
+        let mut heard = Vec::new();
+        for second in 0..1000 {
+            let conditions = [(Kind::Down, second)];
+            let call = clock.at(second, &conditions[usize::from(second % 2 == 1)..], 5);
+            if !call.is_empty() {
+                heard.push((second, call));
+            }
+        }
+        let expected = [
+            (0, "! no receiver 0 1"),
+            (1, "= no receiver"),
+            (900, "! no receiver 0 450"),
+            (901, "= no receiver"),
+        ];
+        assert_eq!(heard, expected.map(|(second, call)| (second, call.to_owned())));
+    }
+
+    #[test]
+    fn a_further_condition_is_told_when_it_is_time_and_recovery_is_of_all() {
+        let mut clock = Clock::new();
+        assert_eq!(clock.at(0, &[(Kind::Down, 0)], 5), "! no receiver 0 1");
+        assert_eq!(clock.at(10, &[(Kind::Down, 0), (Kind::Old, 10)], 5), "");
+        assert_eq!(
+            clock.at(900, &[(Kind::Down, 0), (Kind::Old, 10)], 5),
+            "! no receiver messages wait too long 0 1"
+        );
+        assert_eq!(clock.at(901, &[(Kind::Old, 10)], 5), "");
+        assert_eq!(clock.at(902, &[], 5), "= no receiver messages wait too long");
+    }
+
+    #[test]
+    fn dead_letters_are_no_condition_that_ends() {
+        let mut clock = Clock::new();
+        assert_eq!(clock.at(0, &[], 8), "! 3 0");
+        assert_eq!(clock.at(1, &[], 8), "");
+    }
+
+    #[test]
+    fn subjects_that_came_back_while_nobody_could_be_told_are_told_anew() {
+        let mut clock = Clock::new();
+        assert_eq!(
+            clock.at(0, &[(Kind::Down, 0), (Kind::Old, 0)], 5),
+            "! no receiver messages wait too long 0 2"
+        );
+        assert_eq!(clock.at(10, &[(Kind::Old, 0)], 5), "");
+        assert_eq!(clock.at(20, &[(Kind::Down, 20), (Kind::Old, 0)], 5), "");
+        assert_eq!(
+            clock.at(900, &[(Kind::Down, 20), (Kind::Old, 0)], 5),
+            "! no receiver messages wait too long 0 1"
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! What an output gets of a message.
+
+use protogen_journal::Stored;
+
+use crate::config::{Config, Connection, Kind};
+use crate::files::name_prefix;
+
+/// What goes out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Given {
+    /// The message.
+    pub(super) message: Vec<u8>,
+    /// How the name of its file begins and ends, if it is one.
+    pub(super) name: Option<String>,
+}
+
+impl Given {
+    /// What the connection sends or writes; `None` if it does not get the message.
+    pub(super) fn of(config: &Config, connection: &Connection, stored: &Stored) -> Option<Given> {
+        let is_for = config.inputs(&connection.queue).any(|input| input.name == stored.connection);
+        if !is_for || !connection.gate.wants(&stored.bytes) {
+            return None;
+        }
+        let name = match &connection.kind {
+            Kind::FileOut(file) => {
+                let prefix = name_prefix(&file.naming, &stored.bytes);
+                Some(format!("{}*{}", String::from_utf8_lossy(&prefix), file.suffix))
+            }
+            _ => None,
+        };
+        Some(Given { message: stored.bytes.clone(), name })
+    }
+}
+
+/// Where it goes and in which form, whatever the message is: names of options and their values.
+pub(super) fn settings(connection: &Connection) -> Vec<(&'static str, String)> {
+    let mut settings =
+        vec![("queuename", connection.queue.clone()), ("connector", connection.kind.shown().to_owned())];
+    let gate = &connection.gate;
+    settings.push(("dedupe", gate.dedupe.as_secs_f64().to_string()));
+    if let Some(pipe) = &gate.pipe {
+        settings.push(("pipe", pipe.command.clone()));
+    }
+    match &connection.kind {
+        Kind::SocketOut(socket) | Kind::SocketIn(socket) => {
+            let frame = [&socket.mllp.sob, &socket.mllp.eod, &socket.mllp.eob];
+            settings.extend([
+                ("createserversocket", truth(socket.server)),
+                ("ipaddr", socket.host.clone()),
+                ("port", socket.port.to_string()),
+                ("usehl7", truth(connection.use_hl7)),
+                ("useack", truth(socket.use_ack)),
+                ("sob, eod, eob", frame.map(|bytes| bytes.escape_ascii().to_string()).join(" ")),
+            ]);
+        }
+        Kind::FileOut(file) => {
+            settings.extend([
+                ("messagedir", file.dir.display().to_string()),
+                ("newline", truth(file.newline)),
+                ("filemode", file.filemode.map_or_else(|| "umask".to_owned(), |mode| format!("{mode:04o}"))),
+            ]);
+        }
+        Kind::FileIn(_) => {}
+    }
+    settings
+}
+
+fn truth(value: bool) -> String {
+    (if value { "True" } else { "False" }).to_owned()
+}

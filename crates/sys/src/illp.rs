@@ -1,0 +1,192 @@
+//! One transaction with a program that serves ILLP: a connection, the message, the answer. Blocks; every wait ends.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use protogen_core::llp::illp::{Client, Settings};
+use protogen_core::llp::{Event, Failure, Kind, Link, SendError};
+
+use crate::services::{self, Place, ServiceError};
+
+/// A server, and how long it is waited for.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Where it listens.
+    pub place: Place,
+    /// The connection id it gets; empty for none.
+    pub token: Vec<u8>,
+    /// For finding its addresses, and for connecting to one of them: twice this is the most.
+    pub connect: Duration,
+    /// For the whole exchange after connecting.
+    pub answer: Duration,
+    /// The longest message and the longest answer, in bytes.
+    pub max_message: usize,
+}
+
+/// An exchange without an answer. Whether the server has the message is not known, unless [`Error::was_sent`] is false.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The message is none that ILLP can carry.
+    Unsendable(SendError),
+    /// The server cannot be reached.
+    Unreachable(ServiceError),
+    /// The name server did not say in time where the server is.
+    NoAddress {
+        /// The server.
+        place: Place,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The connection broke.
+    Lost {
+        /// The server.
+        place: Place,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It ended without an answer.
+    Failed {
+        /// The server.
+        place: Place,
+        /// In which way.
+        why: Failure,
+    },
+    /// Nothing came in time.
+    Silent {
+        /// The server.
+        place: Place,
+        /// How long it was waited for.
+        after: Duration,
+    },
+}
+
+impl Error {
+    /// Whether the server may have the message.
+    #[must_use]
+    pub fn was_sent(&self) -> bool {
+        !matches!(self, Error::Unsendable(_) | Error::Unreachable(_) | Error::NoAddress { .. })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Unsendable(error) => error.fmt(f),
+            Error::Unreachable(error) => error.fmt(f),
+            Error::NoAddress { place, after } => {
+                write!(f, "{place}: its address is not known after {} s", after.as_secs_f64())
+            }
+            Error::Lost { place, source } => write!(f, "{place}: {source}"),
+            Error::Failed { place, why: Failure::Disconnected } => {
+                write!(f, "{place}: it closed the connection without an answer")
+            }
+            Error::Failed { place, why } => write!(f, "{place}: {why}"),
+            Error::Silent { place, after } => {
+                write!(f, "{place}: no answer within {} s", after.as_secs_f64())
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl Server {
+    /// Sends a message and waits for the answer.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn exchange(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        let settings =
+            Settings { token: self.token.clone(), max_message: self.max_message, idle_timeout: self.answer };
+        let mut link = Client::new(settings);
+        link.send(message, Kind::Request, Instant::now()).map_err(Error::Unsendable)?;
+        let mut out = Vec::new();
+        link.poll_transmit(&mut out);
+        let mut stream = self.connect()?;
+        let end = Instant::now() + self.answer;
+        self.write(&mut stream, &out, end)?;
+        self.read(&mut stream, &mut link, end)
+    }
+
+    /// The addresses are looked up on a thread: a name server that is gone may take its time.
+    fn connect(&self) -> Result<TcpStream, Error> {
+        let (sender, found) = channel();
+        let place = self.place.clone();
+        thread::spawn(move || sender.send(place.to_connect()));
+        let addresses = match found.recv_timeout(self.connect) {
+            Ok(found) => found.map_err(Error::Unreachable)?,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                return Err(Error::NoAddress { place: self.place.clone(), after: self.connect });
+            }
+        };
+        self.connect_to(&addresses)
+    }
+
+    /// Each address gets an equal share of the time that is left.
+    fn connect_to(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
+        let end = Instant::now() + self.connect;
+        let mut outcome = services::connect(&[], self.connect);
+        for (n, address) in addresses.iter().enumerate() {
+            let others = u32::try_from(addresses.len() - n).unwrap_or(u32::MAX);
+            let share = end.saturating_duration_since(Instant::now()) / others;
+            outcome = services::connect(&[*address], share.max(Duration::from_millis(1)));
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome.map_err(Error::Unreachable)
+    }
+
+    fn write(&self, stream: &mut TcpStream, mut out: &[u8], end: Instant) -> Result<(), Error> {
+        while !out.is_empty() {
+            stream.set_write_timeout(Some(self.left(end)?)).map_err(self.lost())?;
+            match stream.write(out) {
+                Ok(count) => out = &out[count..],
+                Err(error) if is_momentary(&error) => {}
+                Err(error) => return Err(self.lost()(error)),
+            }
+        }
+        stream.shutdown(Shutdown::Write).map_err(self.lost())
+    }
+
+    fn read(&self, stream: &mut TcpStream, link: &mut Client, end: Instant) -> Result<Vec<u8>, Error> {
+        let mut buffer = vec![0; 16 << 10];
+        loop {
+            while let Some(event) = link.poll_event() {
+                match event {
+                    Event::Message { message, .. } => return Ok(message),
+                    Event::Failed(_, why) => return Err(Error::Failed { place: self.place.clone(), why }),
+                    _ => {}
+                }
+            }
+            stream.set_read_timeout(Some(self.left(end)?)).map_err(self.lost())?;
+            match stream.read(&mut buffer) {
+                Ok(0) => link.handle_eof(Instant::now()),
+                Ok(count) => link.handle_input(&buffer[..count], Instant::now()),
+                Err(error) if is_momentary(&error) => {}
+                Err(error) => return Err(self.lost()(error)),
+            }
+        }
+    }
+
+    /// The time left until then.
+    fn left(&self, end: Instant) -> Result<Duration, Error> {
+        match end.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(Error::Silent { place: self.place.clone(), after: self.answer }),
+            left => Ok(left),
+        }
+    }
+
+    fn lost(&self) -> impl Fn(io::Error) -> Error {
+        |source| Error::Lost { place: self.place.clone(), source }
+    }
+}
+
+fn is_momentary(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
