@@ -244,3 +244,53 @@ fn every_queue_is_worked_on_where_one_is_dead() {
     assert_eq!(site.sent(), ["1"]);
     assert_eq!(site.dir.list("var/spool/ABL/060_IOP"), [".error", "2"]);
 }
+
+#[test]
+fn a_gateway_that_accepts_and_serves_nobody_is_dead() {
+    let site = Site::with("retries = 0\nprobe = 0.1");
+    site.put("1");
+    // The system accepts for it.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = format!("{}%127.0.0.1", silent.local_addr().unwrap().port());
+    site.program().args(["--gateway", &place, "batch"]).run().code(75);
+    assert!(site.dir.text(site.spooled(".error")).contains(" s, and it serves nobody else"));
+    // Its one message, and the question.
+    let _first = silent.accept().unwrap();
+    let _second = silent.accept().unwrap();
+}
+
+#[test]
+fn a_gateway_that_is_slow_and_serves_others_is_waited_for() {
+    let site = Site::with("retries = 0\nprobe = 0.05");
+    site.put("1");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = format!("{}%127.0.0.1", listener.local_addr().unwrap().port());
+    let gateway = std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let (mut first, _) = listener.accept().unwrap();
+        first.read_to_end(&mut Vec::new()).unwrap();
+        // Answers after it was asked three times whether it is there.
+        for _ in 0..3 {
+            let (mut asked, _) = listener.accept().unwrap();
+            let mut bytes = Vec::new();
+            asked.read_to_end(&mut bytes).unwrap();
+            assert!(bytes.is_empty());
+        }
+        first.write_all(b"MSH|^~\\&|||||||ACK|1|P|2.1\rMSA|AA|1|\r").unwrap();
+    });
+    site.program().args(["--gateway", &place, "batch"]).run().success();
+    gateway.join().unwrap();
+    assert_eq!(site.state().1, ["1", "1.ack"]);
+}
+
+#[test]
+fn a_mail_server_that_says_nothing_holds_nothing_up() {
+    let site = Site::with("retries = 0");
+    site.put("1");
+    site.gateway.answers(Manner::Close);
+    let silent = protogen_testkit::smtp::SmtpServer::start(protogen_testkit::smtp::Manner::Silent);
+    site.program().env("PG_SMTP", silent.address().to_string()).arg("batch").run().code(75);
+    assert_eq!(site.state().0, [".error", "1"]);
+    // Tried once in a run.
+    assert_eq!(site.log().matches("no mail to the administrator: ").count(), 1, "{}", site.log());
+}

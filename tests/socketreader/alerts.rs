@@ -9,7 +9,7 @@ use super::support::{Peer, Router, Setup, acknowledgment, adt, adts};
 const BETWEEN: &str = "\n=====\n";
 
 /// A router whose alerts are kept in a file, from the directory `in` to what `outputs` adds.
-fn calling(general: &str, outputs: impl FnOnce(Setup) -> Setup) -> Router {
+pub fn calling(general: &str, outputs: impl FnOnce(Setup) -> Setup) -> Router {
     let setup = Setup::new().file_in("in", "settle = 0");
     let script = setup.dir.script("call", "cat >.call; { cat .call; printf '\\n=====\\n'; } >>calls\n");
     let setup = setup.general(&format!("alert = {}\n{general}", script.display()));
@@ -36,14 +36,14 @@ fn put(router: &Router, count: usize) {
 }
 
 /// The calls so far.
-fn calls(router: &Router) -> Vec<String> {
+pub fn calls(router: &Router) -> Vec<String> {
     let text = router.dir.text("calls");
     text.split(BETWEEN).filter(|call| !call.is_empty()).map(str::to_owned).collect()
 }
 
 /// The first call that has this in its subject, waited for.
 #[track_caller]
-fn call(router: &Router, subject: &str) -> String {
+pub fn call(router: &Router, subject: &str) -> String {
     let mut found = None;
     router.wait(&format!("a call about {subject}"), || {
         let is_it = |call: &String| call.lines().next().unwrap().contains(subject);

@@ -21,6 +21,7 @@ mod manual;
 mod operator;
 mod pipe;
 mod policy;
+mod receivers;
 mod repair;
 mod site;
 pub mod support;

@@ -45,10 +45,19 @@ impl CensusError {
     }
 }
 
+/// Who plays idb_direct(8).
+#[derive(Debug, Clone)]
+pub(crate) enum IdbDirect {
+    /// The program at this path.
+    Program(PathBuf),
+    /// A function from the arguments to the exit status, for measurements.
+    Function(fn(&[OsString]) -> u8),
+}
+
 /// How the census is reached.
 #[derive(Debug, Clone)]
 pub(crate) struct Census {
-    pub(crate) program: PathBuf,
+    pub(crate) idb_direct: IdbDirect,
     /// The most that a look takes.
     pub(crate) look: Duration,
     /// The most that `-c` takes.
@@ -61,18 +70,21 @@ impl Census {
         let (Some(number), Some(first)) = (event.number(), patients.first()) else {
             return Ok((Status::default(), Status::default()));
         };
-        let mut command =
-            self.command(number, first, if event == Event::A02 { &first.prior } else { &first.bed });
+        let bed = if event == Event::A02 { &first.prior } else { &first.bed };
+        let mut arguments = arguments(number, first, bed);
         match (event, patients.get(1)) {
-            (Event::A02, _) => {
-                command.arg("-n").arg(&first.bed);
-            }
+            (Event::A02, _) => arguments.extend(["-n".into(), OsString::from(&first.bed)]),
             (Event::A17, Some(second)) => {
-                command.arg("-s").arg(&second.number).arg("-m").arg(&second.bed);
+                arguments.extend([
+                    "-s".into(),
+                    second.number.clone(),
+                    "-m".into(),
+                    OsString::from(&second.bed),
+                ]);
             }
             _ => {}
         }
-        self.run(command, self.look, event.has_two())
+        self.run(&arguments, self.look, event.has_two())
     }
 
     /// Waits until CareVue has the patient (event A01), and writes admit observations (A01 and A08).
@@ -82,27 +94,34 @@ impl Census {
         patient: &Patient,
         observed: &BTreeMap<char, String>,
     ) -> Result<(), CensusError> {
-        let mut command = self.command(event.number().unwrap_or_default(), patient, &patient.bed);
-        command.arg("-c");
+        let mut arguments = arguments(event.number().unwrap_or_default(), patient, &patient.bed);
+        arguments.push("-c".into());
         for (kind, value) in observed {
-            command.arg(format!("-{kind}")).arg(value);
+            arguments.extend([format!("-{kind}").into(), OsString::from(value)]);
         }
-        match self.run(command, self.commit, false)?.0.is_known() {
+        match self.run(&arguments, self.commit, false)?.0.is_known() {
             true => Ok(()),
             false => Err(CensusError::Values("the patient is not in the census".into())),
         }
     }
 
-    fn command(&self, number: u8, patient: &Patient, bed: &str) -> Command {
-        let mut command = Command::new(&self.program);
-        command.arg("-e").arg(number.to_string()).arg("-r").arg(&patient.number);
-        command.arg("-l").arg(OsString::from(bed));
-        command
-    }
-
-    fn run(&self, mut command: Command, time: Duration, two: bool) -> Result<(Status, Status), CensusError> {
+    fn run(
+        &self,
+        arguments: &[OsString],
+        time: Duration,
+        two: bool,
+    ) -> Result<(Status, Status), CensusError> {
+        let program = match &self.idb_direct {
+            IdbDirect::Program(path) => path,
+            IdbDirect::Function(function) => {
+                let answer = statuses(function(arguments), two);
+                return answer.ok_or_else(|| CensusError::Later("no status".to_owned()));
+            }
+        };
+        let mut command = Command::new(program);
+        command.args(arguments);
         let finished = child::run(&mut command, b"", Limits { time, output: MAX_OUTPUT });
-        let name = self.program.display();
+        let name = program.display();
         let finished = finished.map_err(|error| {
             log::error!("{name}: {error}");
             CensusError::Later("idb_direct does not run".into())
@@ -128,6 +147,12 @@ impl Census {
             }
         }
     }
+}
+
+/// What every question has.
+fn arguments(number: u8, patient: &Patient, bed: &str) -> Vec<OsString> {
+    let event = number.to_string().into();
+    vec!["-e".into(), event, "-r".into(), patient.number.clone(), "-l".into(), bed.into()]
 }
 
 /// The two triples; the second must be empty where one was asked about.

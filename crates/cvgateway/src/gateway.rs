@@ -1,5 +1,6 @@
 //! What all transactions share.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
@@ -13,7 +14,7 @@ use protogen_sys::services::Place;
 use protogen_sys::site::Site;
 
 use crate::APPLICATION;
-use crate::census::Census;
+use crate::census::{Census, IdbDirect};
 use crate::journal::Journal;
 use crate::notices::Notices;
 use crate::profile::{self, Profile};
@@ -35,6 +36,8 @@ pub(crate) struct Places {
     pub(crate) site: Site,
     pub(crate) matching: Matching,
     pub(crate) fsi: Place,
+    /// Played by a function instead of the program.
+    pub(crate) stub: Option<fn(&[OsString]) -> u8>,
 }
 
 impl Places {
@@ -72,7 +75,10 @@ impl Places {
             log::warn!("{what}");
         }
         let census = Census {
-            program: self.idb_direct(&profile),
+            idb_direct: match self.stub {
+                Some(function) => IdbDirect::Function(function),
+                None => IdbDirect::Program(self.idb_direct(&profile)),
+            },
             look: profile.time.census,
             commit: profile.time.commit,
         };
@@ -81,6 +87,7 @@ impl Places {
             token: Vec::new(),
             connect: profile.time.connect,
             answer: profile.time.answer,
+            probe: None,
             max_message: profile.limit.message,
         };
         Ok(Loaded { profile, hosts, tables, census, fsi })

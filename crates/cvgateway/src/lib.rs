@@ -24,6 +24,7 @@ mod session;
 mod tables;
 mod transaction;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -79,6 +80,7 @@ fn run(args: &Args) -> Result<Exit> {
         site: Site::from_environment(),
         matching: if args.exact { Matching::Exact } else { Matching::Default },
         fsi,
+        stub: None,
     };
     if let Some(facility) = &args.facility {
         check_facility(facility)?;
@@ -93,6 +95,22 @@ fn run(args: &Args) -> Result<Exit> {
         Some(file) => check::dry_run(places(fsi), facility, file),
         None => server::run(places(fsi), service, facility, &log).map(|()| Exit::Done),
     }
+}
+
+/// Serves as the program does, with idb_direct(8) played by a function from its arguments to its exit status: what the
+/// gateway itself takes is measured so. `fsi` is `SERVICE%HOST`.
+///
+/// # Errors
+/// As the program's.
+pub fn serve_with(idb_direct: fn(&[OsString]) -> u8, service: &str, fsi: &str, facility: &str) -> Result<()> {
+    let log = Setup::new("cvgateway").foreground(true).install()?;
+    let places = Places {
+        site: Site::from_environment(),
+        matching: Matching::Default,
+        fsi: fsi.parse()?,
+        stub: Some(idb_direct),
+    };
+    server::run(places, service, facility, &log)
 }
 
 /// FACILITY names a directory and stands in every message.

@@ -1,6 +1,6 @@
 //! Repeats: a message that was answered AA and comes again, because its sender did not get the answer.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -10,8 +10,8 @@ use protogen_core::hl7::{AckCode, Message};
 
 use crate::journal::{ANSWERED, Journal, RECEIVED};
 
-/// The most messages that are remembered; the oldest are forgotten first.
-pub(crate) const MOST: usize = 200_000;
+/// So many messages are remembered at least, and twice as many at most; the oldest are forgotten first.
+pub(crate) const MANY: usize = 200_000;
 
 /// What is known of the control id of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,16 +24,33 @@ pub(crate) enum Seen {
     OtherBytes,
 }
 
-/// The messages that were answered AA: 32 bytes or so for each.
-#[derive(Debug, Default)]
+/// The messages that were answered AA: some 32 bytes for each, taken from the start, so that the memory does not grow.
+#[derive(Debug)]
 pub(crate) struct Repeats {
-    /// Two keys each, so that one hash alone does not decide.
+    /// Two of them, so that one hash alone does not decide: one for the key, one for the bytes.
     hashers: [RandomState; 2],
-    known: HashMap<Mark, (Mark, SystemTime)>,
-    order: VecDeque<(SystemTime, Mark)>,
+    /// The last ones, up to [`MANY`]; then they become the earlier ones.
+    last: HashMap<Key, Known>,
+    earlier: HashMap<Key, Known>,
 }
 
-pub(crate) type Mark = (u64, u64);
+/// A hash of MSH-3, MSH-4 and MSH-10.
+pub(crate) type Key = u64;
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// A hash of all bytes.
+    bytes: u64,
+    /// When it was answered, in seconds since 1970.
+    time: u64,
+}
+
+impl Default for Repeats {
+    fn default() -> Repeats {
+        let last = HashMap::with_capacity(MANY);
+        Repeats { hashers: [RandomState::new(), RandomState::new()], last, earlier: HashMap::new() }
+    }
+}
 
 impl Repeats {
     /// Reads what was answered within the window from the journal.
@@ -50,11 +67,11 @@ impl Repeats {
             answers.sort();
             let all_old = answers.last().is_none_or(|last| modified(last).is_none_or(|time| time < oldest));
             files.extend(answers.into_iter().rev());
-            if all_old || files.len() > MOST {
+            if all_old || files.len() > MANY {
                 break;
             }
         }
-        files.truncate(MOST);
+        files.truncate(MANY);
         for path in files.iter().rev() {
             let Some(time) = modified(path).filter(|time| *time >= oldest) else { continue };
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -71,11 +88,11 @@ impl Repeats {
     }
 
     /// What is known of a message.
-    pub(crate) fn look(&mut self, message: &Message, window: Duration, now: SystemTime) -> Seen {
-        self.forget(window, now);
+    pub(crate) fn look(&self, message: &Message, window: Duration, now: SystemTime) -> Seen {
         let Some(key) = self.key(message) else { return Seen::New };
-        match self.known.get(&key) {
-            Some((bytes, _)) if *bytes == self.mark(message.bytes()) => Seen::Repeat,
+        let known = self.last.get(&key).or_else(|| self.earlier.get(&key));
+        match known.filter(|known| seconds(now).saturating_sub(known.time) < window.as_secs()) {
+            Some(known) if known.bytes == self.hashers[1].hash_one(message.bytes()) => Seen::Repeat,
             Some(_) => Seen::OtherBytes,
             None => Seen::New,
         }
@@ -84,53 +101,39 @@ impl Repeats {
     /// A message was answered AA.
     pub(crate) fn remember(&mut self, message: &Message, now: SystemTime) {
         let Some(key) = self.key(message) else { return };
-        self.known.insert(key, (self.mark(message.bytes()), now));
-        self.order.push_back((now, key));
-        while self.order.len() > MOST {
-            self.forget_first();
+        if self.last.len() >= MANY {
+            // What is swapped in has its room already, but for the first time.
+            std::mem::swap(&mut self.last, &mut self.earlier);
+            self.last.clear();
+            self.last.reserve(MANY);
         }
-    }
-
-    fn forget(&mut self, window: Duration, now: SystemTime) {
-        let is_old = |time: &SystemTime| now.duration_since(*time).is_ok_and(|age| age >= window);
-        while self.order.front().is_some_and(|(time, _)| is_old(time)) {
-            self.forget_first();
-        }
-    }
-
-    fn forget_first(&mut self) {
-        let Some((time, key)) = self.order.pop_front() else { return };
-        // It may have been remembered anew since.
-        if self.known.get(&key).is_some_and(|(_, last)| *last == time) {
-            self.known.remove(&key);
-        }
+        let bytes = self.hashers[1].hash_one(message.bytes());
+        self.last.insert(key, Known { bytes, time: seconds(now) });
     }
 
     /// MSH-3, MSH-4 and MSH-10; a message without control id is never a repeat.
-    pub(crate) fn key(&self, message: &Message) -> Option<Mark> {
+    pub(crate) fn key(&self, message: &Message) -> Option<Key> {
         let id = message.control_id();
-        (!id.is_empty()).then(|| {
-            let parts = (message.header(3).raw(), message.header(4).raw(), id);
-            (self.hashers[0].hash_one(parts), self.hashers[1].hash_one(parts))
-        })
+        let parts = (message.header(3).raw(), message.header(4).raw(), id);
+        (!id.is_empty()).then(|| self.hashers[0].hash_one(parts))
     }
+}
 
-    fn mark(&self, bytes: &[u8]) -> Mark {
-        (self.hashers[0].hash_one(bytes), self.hashers[1].hash_one(bytes))
-    }
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// The messages in work. A sender that gave up waiting sends again while the first is still carried out: whether that was
 /// a repeat is known when the first is answered.
 #[derive(Debug, Default)]
 pub(crate) struct InWork {
-    keys: Mutex<HashSet<Mark>>,
+    keys: Mutex<HashSet<Key>>,
     ended: Condvar,
 }
 
 impl InWork {
     /// Does something while no other message of this key is in work.
-    pub(crate) fn alone<T>(&self, key: Option<Mark>, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn alone<T>(&self, key: Option<Key>, work: impl FnOnce() -> T) -> T {
         let Some(key) = key else { return work() };
         let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let mut keys =
@@ -143,7 +146,7 @@ impl InWork {
 }
 
 /// A key in work, until dropped.
-struct Entered<'a>(&'a InWork, Mark);
+struct Entered<'a>(&'a InWork, Key);
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
@@ -160,7 +163,7 @@ fn modified(path: &std::path::Path) -> Option<SystemTime> {
 mod tests {
     use super::*;
 
-    fn look(repeats: &mut Repeats, text: &str, seconds: u64) -> Seen {
+    fn look(repeats: &Repeats, text: &str, seconds: u64) -> Seen {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         repeats.look(&Message::parse(text.as_bytes()).unwrap(), Duration::from_secs(10), now)
     }
@@ -169,13 +172,27 @@ mod tests {
     fn a_repeat_has_the_sender_the_id_and_the_bytes() {
         let mut repeats = Repeats::default();
         let first = "MSH|^~\\&|A|B|||||ADT^A01|7|P|2.1\rPID|1\r";
-        assert_eq!(look(&mut repeats, first, 0), Seen::New);
+        assert_eq!(look(&repeats, first, 0), Seen::New);
         repeats.remember(&Message::parse(first.as_bytes()).unwrap(), SystemTime::UNIX_EPOCH);
-        assert_eq!(look(&mut repeats, first, 9), Seen::Repeat);
-        assert_eq!(look(&mut repeats, &first.replace("PID|1", "PID|2"), 9), Seen::OtherBytes);
-        assert_eq!(look(&mut repeats, &first.replace("|B|", "|C|"), 9), Seen::New);
-        assert_eq!(look(&mut repeats, &first.replace("|7|", "|8|"), 9), Seen::New);
-        assert_eq!(look(&mut repeats, first, 10), Seen::New);
-        assert!(repeats.known.is_empty() && repeats.order.is_empty());
+        assert_eq!(look(&repeats, first, 9), Seen::Repeat);
+        assert_eq!(look(&repeats, &first.replace("PID|1", "PID|2"), 9), Seen::OtherBytes);
+        assert_eq!(look(&repeats, &first.replace("|B|", "|C|"), 9), Seen::New);
+        assert_eq!(look(&repeats, &first.replace("|7|", "|8|"), 9), Seen::New);
+        assert_eq!(look(&repeats, first, 10), Seen::New);
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_first() {
+        let mut repeats = Repeats::default();
+        let text = |n: usize| format!("MSH|^~\\&|A|B|||||ADT^A01|{n}|P|2.1\r");
+        for n in 0..2 * MANY + 1 {
+            repeats.remember(&Message::parse(text(n).as_bytes()).unwrap(), SystemTime::UNIX_EPOCH);
+        }
+        for (n, seen) in
+            [(0, Seen::New), (MANY - 1, Seen::New), (MANY, Seen::Repeat), (2 * MANY, Seen::Repeat)]
+        {
+            assert_eq!(look(&repeats, &text(n), 0), seen, "{n}");
+        }
+        assert_eq!((repeats.last.len(), repeats.earlier.len()), (1, MANY));
     }
 }

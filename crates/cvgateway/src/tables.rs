@@ -1,18 +1,26 @@
-//! The code tables, as far as there are any.
+//! The code tables, as far as there are any. What each result needs is kept in memory; SIGHUP opens them anew.
 
+use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use protogen_codes::lab_event_info::LabEventInfos;
+use protogen_codes::lab_event_info::LabEventInfo;
 use protogen_codes::loinc::Loinc;
+use protogen_codes::store::StoreError;
 use protogen_codes::table::Table;
-use protogen_codes::units::Units;
+use protogen_codes::units::{Unit, Units};
+
+/// The most units that are remembered. Senders could make up more, for UCUM has no end; then they are read again.
+const MOST_UNITS: usize = 1000;
 
 /// What a result is understood by. Without LabEventInfo and units there are no results; without LOINC only the ids of
 /// LabEventInfo are known.
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
-    pub(crate) infos: Option<Table<LabEventInfos>>,
-    pub(crate) units: Option<Table<Units>>,
+    /// The rows of LabEventInfo by their ids.
+    pub(crate) infos: Option<HashMap<String, LabEventInfo>>,
+    pub(crate) units: Option<KnownUnits>,
     pub(crate) loinc: Option<Table<Loinc>>,
 }
 
@@ -20,13 +28,13 @@ impl Tables {
     /// Opens what there is, and says what is missing.
     pub(crate) fn open(codes: &Path) -> (Tables, Vec<String>) {
         let mut missing = Vec::new();
-        let mut tell = |what: &str, error: String| missing.push(format!("{error}; {what}"));
+        let mut tell = |what: &str, error: StoreError| missing.push(format!("{error}; {what}"));
         let results = "ORU is answered AR until it is there";
         let tables = Tables {
-            infos: Table::lab_event_info(codes).map_err(|e| tell(results, e.to_string())).ok(),
-            units: Table::open(Units, codes).map_err(|e| tell(results, e.to_string())).ok(),
+            infos: infos(codes).map_err(|error| tell(results, error)).ok(),
+            units: Table::open(Units, codes).map(KnownUnits::new).map_err(|error| tell(results, error)).ok(),
             loinc: Table::loinc(codes)
-                .map_err(|e| tell("only the ids of LabEventInfo are known", e.to_string()))
+                .map_err(|error| tell("only the ids of LabEventInfo are known", error))
                 .ok(),
         };
         (tables, missing)
@@ -35,5 +43,47 @@ impl Tables {
     /// Whether results can be taken.
     pub(crate) fn has_results(&self) -> bool {
         self.infos.is_some() && self.units.is_some()
+    }
+}
+
+fn infos(codes: &Path) -> Result<HashMap<String, LabEventInfo>, StoreError> {
+    let mut infos = HashMap::new();
+    Table::lab_event_info(codes)?.each(|row| {
+        // What cannot be understood was not loaded.
+        infos.extend(LabEventInfo::of(&row).ok().map(|info| (info.loinc_num.clone(), info)));
+        ControlFlow::Continue(())
+    })?;
+    Ok(infos)
+}
+
+/// The units table, and the units that were looked up.
+#[derive(Debug)]
+pub(crate) struct KnownUnits {
+    table: Table<Units>,
+    known: Mutex<HashMap<String, Arc<Unit>>>,
+}
+
+impl KnownUnits {
+    fn new(table: Table<Units>) -> KnownUnits {
+        KnownUnits { table, known: Mutex::default() }
+    }
+
+    /// The unit of a code; `None` for a code that is none.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub(crate) fn unit(&self, code: &str) -> Result<Option<Arc<Unit>>, StoreError> {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(unit) = known().get(code) {
+            return Ok(Some(Arc::clone(unit)));
+        }
+        let Ok(unit) = self.table.unit(code)? else { return Ok(None) };
+        let unit = Arc::new(unit);
+        let mut known = known();
+        if known.len() >= MOST_UNITS {
+            known.clear();
+        }
+        known.insert(code.to_owned(), Arc::clone(&unit));
+        Ok(Some(unit))
     }
 }

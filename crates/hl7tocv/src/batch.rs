@@ -40,12 +40,13 @@ pub(crate) fn run_all(queues: &[Queue], site: &Site) -> Exit {
 /// Works on one queue.
 fn run(queue: &Queue, site: &Site) -> Exit {
     let reports = Reports::new(site, queue);
-    let exit = match locked(queue, &reports) {
-        Ok(exit) => exit,
+    match locked(queue, &reports) {
+        Ok(exit) => {
+            reports.mail_if_due();
+            exit
+        }
         Err(failure) => block(queue, &reports, &failure),
-    };
-    reports.mail_if_due();
-    exit
+    }
 }
 
 /// A graver failure: the queue cannot go on. Its text says why.

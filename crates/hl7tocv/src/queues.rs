@@ -164,6 +164,10 @@ fn manner(key: &str, value: &Value, manner: &mut Manner) -> Result<(), Fault> {
         "pause" => manner.pause = seconds(value)?,
         "connect" => manner.connect = seconds(value)?,
         "answer" => manner.answer = seconds(value)?,
+        "probe" => {
+            let probe = value.decimal(0.0, MOST_SECONDS)?;
+            manner.probe = (probe > 0.0).then(|| Duration::from_secs_f64(probe));
+        }
         "on-negative" => {
             manner.stop = match value.string()?.as_str() {
                 "skip" => false,

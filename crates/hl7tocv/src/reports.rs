@@ -5,6 +5,8 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
@@ -130,10 +132,17 @@ impl<'a> Reports<'a> {
         }
     }
 
+    /// On a thread: a mail server may be slow in more than one way.
     fn send(&self, subject: &str, text: &str) -> Result<(), String> {
         let to = self.site.admin().map_err(|error| error.to_string())?;
-        let mailer = Mailer::from_environment().map_err(|error| error.to_string())?;
-        mailer.with_timeout(TIME).send(&to, subject, text).map_err(|error| error.to_string())
+        let mailer = Mailer::from_environment().map_err(|error| error.to_string())?.with_timeout(TIME);
+        let (subject, text) = (subject.to_owned(), text.to_owned());
+        let (sender, sent) = channel();
+        thread::spawn(move || sender.send(mailer.send(&to, &subject, &text)));
+        match sent.recv_timeout(TIME) {
+            Ok(sent) => sent.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("not sent within {} s", TIME.as_secs())),
+        }
     }
 
     /// Changes the file. Where that cannot be done it is told once too often, or not at all; the log has it anyway.

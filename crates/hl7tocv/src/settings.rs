@@ -41,6 +41,8 @@ pub struct Manner {
     pub pause: Duration,
     pub connect: Duration,
     pub answer: Duration,
+    /// None: never.
+    pub probe: Option<Duration>,
     /// Whether a negative answer stops the queue.
     pub stop: bool,
     pub retry_negative: bool,
@@ -64,6 +66,7 @@ impl Manner {
             pause: Duration::from_secs(5),
             connect: Duration::from_secs(5),
             answer: Duration::from_secs(180),
+            probe: Some(Duration::from_secs(3)),
             stop: false,
             retry_negative: false,
             mail_message: false,
@@ -81,6 +84,7 @@ impl Manner {
             token: self.cid.clone().into_bytes(),
             connect: self.connect,
             answer: self.answer,
+            probe: self.probe,
             max_message: MAX_MESSAGE,
         }
     }

@@ -110,6 +110,8 @@ pub(crate) struct Outbox {
 struct About {
     pause: Option<Pause>,
     troubles: BTreeMap<Trouble, Raised>,
+    /// Those that have ended and were not taken yet.
+    past: BTreeMap<Trouble, Raised>,
     error: Option<(SystemTime, String)>,
     peer: Option<String>,
 }
@@ -188,7 +190,15 @@ impl Outbox {
 
     /// It is no longer wrong.
     pub(crate) fn clear(&self, trouble: Trouble) {
-        self.lock().troubles.remove(&trouble);
+        let mut about = self.lock();
+        if let Some(raised) = about.troubles.remove(&trouble) {
+            about.past.entry(trouble).or_insert(raised);
+        }
+    }
+
+    /// What was wrong and is over since this was asked last: for the one who must not miss what was short.
+    pub(crate) fn take_past(&self) -> BTreeMap<Trouble, Raised> {
+        std::mem::take(&mut self.lock().past)
     }
 
     /// A message has become a dead letter.
@@ -213,7 +223,7 @@ impl Outbox {
 
     /// What is known of it now.
     pub(crate) fn look(&self) -> Look {
-        let About { pause, troubles, error, peer } = &*self.lock();
+        let About { pause, troubles, error, peer, .. } = &*self.lock();
         Look { pause: pause.clone(), troubles: troubles.clone(), error: error.clone(), peer: peer.clone() }
     }
 

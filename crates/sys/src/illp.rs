@@ -12,6 +12,11 @@ use protogen_core::llp::{Event, Failure, Kind, Link, SendError};
 
 use crate::services::{self, Place, ServiceError};
 
+/// How long a server may take to close a connection without a message.
+const PROBE: Duration = Duration::from_secs(2);
+/// The shortest time that can be waited: the system takes none for no limit.
+const LEAST: Duration = Duration::from_millis(1);
+
 /// A server, and how long it is waited for.
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -19,10 +24,14 @@ pub struct Server {
     pub place: Place,
     /// The connection id it gets; empty for none.
     pub token: Vec<u8>,
-    /// For finding its addresses, and for connecting to one of them: twice this is the most.
+    /// For finding its addresses and connecting to one of them.
     pub connect: Duration,
     /// For the whole exchange after connecting.
     pub answer: Duration,
+    /// An answer that takes longer may still come, or its server be dead: each time so long has passed it is asked
+    /// whether it serves, by a connection without a message, which a server closes. Not for one that serves a single
+    /// connection at a time.
+    pub probe: Option<Duration>,
     /// The longest message and the longest answer, in bytes.
     pub max_message: usize,
 }
@@ -56,6 +65,13 @@ pub enum Error {
         /// In which way.
         why: Failure,
     },
+    /// No answer came, and it does not serve other connections either.
+    Dead {
+        /// The server.
+        place: Place,
+        /// How long it was waited for.
+        after: Duration,
+    },
     /// Nothing came in time.
     Silent {
         /// The server.
@@ -86,6 +102,9 @@ impl fmt::Display for Error {
                 write!(f, "{place}: it closed the connection without an answer")
             }
             Error::Failed { place, why } => write!(f, "{place}: {why}"),
+            Error::Dead { place, after } => {
+                write!(f, "{place}: no answer after {:.1} s, and it serves nobody else", after.as_secs_f64())
+            }
             Error::Silent { place, after } => {
                 write!(f, "{place}: no answer within {} s", after.as_secs_f64())
             }
@@ -115,31 +134,32 @@ impl Server {
 
     /// The addresses are looked up on a thread: a name server that is gone may take its time.
     fn connect(&self) -> Result<TcpStream, Error> {
+        let end = Instant::now() + self.connect;
         let (sender, found) = channel();
         let place = self.place.clone();
         thread::spawn(move || sender.send(place.to_connect()));
-        let addresses = match found.recv_timeout(self.connect) {
-            Ok(found) => found.map_err(Error::Unreachable)?,
+        match found.recv_timeout(self.connect) {
+            Ok(found) => connect_to(&found.map_err(Error::Unreachable)?, end),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                return Err(Error::NoAddress { place: self.place.clone(), after: self.connect });
-            }
-        };
-        self.connect_to(&addresses)
-    }
-
-    /// Each address gets an equal share of the time that is left.
-    fn connect_to(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
-        let end = Instant::now() + self.connect;
-        let mut outcome = services::connect(&[], self.connect);
-        for (n, address) in addresses.iter().enumerate() {
-            let others = u32::try_from(addresses.len() - n).unwrap_or(u32::MAX);
-            let share = end.saturating_duration_since(Instant::now()) / others;
-            outcome = services::connect(&[*address], share.max(Duration::from_millis(1)));
-            if outcome.is_ok() {
-                break;
+                Err(Error::NoAddress { place: self.place.clone(), after: self.connect })
             }
         }
-        outcome.map_err(Error::Unreachable)
+    }
+
+    /// Whether the server at this address closes a connection without a message, as it must.
+    fn serves(address: SocketAddr) -> bool {
+        let end = Instant::now() + PROBE;
+        let asked = TcpStream::connect_timeout(&address, PROBE).and_then(|mut stream| {
+            stream.shutdown(Shutdown::Write)?;
+            let left = end.saturating_duration_since(Instant::now()).max(LEAST);
+            stream.set_read_timeout(Some(left))?;
+            stream.read(&mut [0; 64])
+        });
+        match asked {
+            Ok(_) => true,
+            // Whoever resets a connection is there.
+            Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
+        }
     }
 
     fn write(&self, stream: &mut TcpStream, mut out: &[u8], end: Instant) -> Result<(), Error> {
@@ -156,6 +176,8 @@ impl Server {
 
     fn read(&self, stream: &mut TcpStream, link: &mut Client, end: Instant) -> Result<Vec<u8>, Error> {
         let mut buffer = vec![0; 16 << 10];
+        let begun = Instant::now();
+        let mut look = self.probe.map(|probe| begun + probe);
         loop {
             while let Some(event) = link.poll_event() {
                 match event {
@@ -164,11 +186,21 @@ impl Server {
                     _ => {}
                 }
             }
-            stream.set_read_timeout(Some(self.left(end)?)).map_err(self.lost())?;
+            let left = self.left(end)?;
+            let until_look =
+                look.map_or(left, |look| look.saturating_duration_since(Instant::now()).max(LEAST));
+            stream.set_read_timeout(Some(left.min(until_look))).map_err(self.lost())?;
             match stream.read(&mut buffer) {
                 Ok(0) => link.handle_eof(Instant::now()),
                 Ok(count) => link.handle_input(&buffer[..count], Instant::now()),
-                Err(error) if is_momentary(&error) => {}
+                Err(error) if is_momentary(&error) => {
+                    if look.is_some_and(|look| Instant::now() >= look) {
+                        if !Server::serves(stream.peer_addr().map_err(self.lost())?) {
+                            return Err(Error::Dead { place: self.place.clone(), after: begun.elapsed() });
+                        }
+                        look = self.probe.map(|probe| Instant::now() + probe);
+                    }
+                }
                 Err(error) => return Err(self.lost()(error)),
             }
         }
@@ -185,6 +217,20 @@ impl Server {
     fn lost(&self) -> impl Fn(io::Error) -> Error {
         |source| Error::Lost { place: self.place.clone(), source }
     }
+}
+
+/// Each address gets an equal share of the time that is left.
+fn connect_to(addresses: &[SocketAddr], end: Instant) -> Result<TcpStream, Error> {
+    let mut outcome = services::connect(&[], LEAST);
+    for (n, address) in addresses.iter().enumerate() {
+        let others = u32::try_from(addresses.len() - n).unwrap_or(u32::MAX);
+        let share = end.saturating_duration_since(Instant::now()) / others;
+        outcome = services::connect(&[*address], share.max(LEAST));
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome.map_err(Error::Unreachable)
 }
 
 fn is_momentary(error: &io::Error) -> bool {

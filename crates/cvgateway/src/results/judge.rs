@@ -1,15 +1,18 @@
 //! One observation: which row of LabEventInfo it is, and what becomes of its value (cvgateway(8), RESULTS).
 
-use protogen_codes::lab_event_info::{LabEventInfo, LabEventInfos};
+use std::collections::HashMap;
+
+use protogen_codes::lab_event_info::LabEventInfo;
 use protogen_codes::loinc::CodingSystem;
 use protogen_codes::store::StoreError;
-use protogen_codes::table::Table;
-use protogen_codes::units::{Constant, Units, convert, parse_decimal};
+use protogen_codes::units::{Constant, convert, parse_decimal};
 use protogen_core::hl7::Segment;
 
 use crate::profile::Profile;
 use crate::reply::printable;
-use crate::tables::Tables;
+use crate::tables::{KnownUnits, Tables};
+
+type Infos = HashMap<String, LabEventInfo>;
 
 /// What is told of a foreign code or value, in bytes.
 const MAX_TOLD: usize = 40;
@@ -89,7 +92,7 @@ pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate
         Err(why) => return left(why, false),
     };
     if row.is_text() {
-        return Fate::Sent { key: row.loinc_num, value: None, unit: String::new(), flag: "" };
+        return Fate::Sent { key: row.loinc_num.clone(), value: None, unit: String::new(), flag: "" };
     }
     let field = obx.field(5);
     let number = field
@@ -97,7 +100,7 @@ pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate
         .then(|| field.text())
         .and_then(|text| parse_decimal(std::str::from_utf8(&text).ok()?.trim_matches(' ')));
     let Some(number) = number else { return left("its value is no number".into(), false) };
-    let number = match in_unit(number, &text(6, 1), &row, units) {
+    let number = match in_unit(number, &text(6, 1), row, units) {
         Ok(number) => number,
         Err(why) => return left(why, true),
     };
@@ -129,25 +132,25 @@ pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate
             } else {
                 ""
             };
-            Fate::Sent { key: row.loinc_num, value: Some(value), unit, flag }
+            Fate::Sent { key: row.loinc_num.clone(), value: Some(value), unit, flag }
         }
     }
 }
 
 /// The row of a code: by itself, else by the LOINC numbers that its coding system gives it. A row with a number of LOINC+
 /// is not taken for LOINC's own number, which means something else.
-fn find(
+fn find<'t>(
     code: &str,
     system: &str,
-    infos: &Table<LabEventInfos>,
+    infos: &'t Infos,
     tables: &Tables,
-) -> Result<Option<LabEventInfo>, String> {
+) -> Result<Option<&'t LabEventInfo>, String> {
     let broken = |error: StoreError| {
         log::error!("{error}");
         "the code tables cannot be read".to_owned()
     };
     let system = CodingSystem::of_name(system);
-    if let Some(row) = infos.info(code).map_err(broken)? {
+    if let Some(row) = infos.get(code) {
         let is_plus = match (&tables.loinc, system) {
             (Some(loinc), Some(CodingSystem::Loinc)) => {
                 loinc.record(&format!("LOINC+:{code}")).map_err(broken)?.is_some()
@@ -157,11 +160,10 @@ fn find(
         return Ok(Some(row).filter(|_| !is_plus));
     }
     let (Some(loinc), Some(system)) = (&tables.loinc, system) else { return Ok(None) };
-    let mut found: Vec<LabEventInfo> = Vec::new();
+    let mut found = Vec::new();
     for record in loinc.records(code, system).map_err(broken)? {
         let number = record.number();
-        let number = number.rsplit(':').next().unwrap_or(number);
-        found.extend(infos.info(number).map_err(broken)?);
+        found.extend(infos.get(number.rsplit(':').next().unwrap_or(number)));
     }
     match found.len() {
         0 | 1 => Ok(found.pop()),
@@ -170,19 +172,18 @@ fn find(
 }
 
 /// A row whose property is `*NAME*` points to `NAMEA` for arterial blood and `NAMEV` for venous.
-fn by_specimen(
-    row: LabEventInfo,
+fn by_specimen<'t>(
+    row: &'t LabEventInfo,
     specimen: &Specimen,
-    infos: &Table<LabEventInfos>,
-) -> Result<LabEventInfo, String> {
+    infos: &'t Infos,
+) -> Result<&'t LabEventInfo, String> {
     let property = row.property.as_deref().unwrap_or_default();
     let Some(name) = property.strip_prefix('*').and_then(|name| name.strip_suffix('*')) else {
         return Ok(row);
     };
     let side = specimen.side.ok_or("its specimen is neither arterial nor venous")?;
     let wanted = format!("{name}{side}");
-    let other = infos.info(&wanted).map_err(|error| error.to_string())?;
-    other.ok_or_else(|| format!("there is no row {wanted} in LabEventInfo"))
+    infos.get(&wanted).ok_or_else(|| format!("there is no row {wanted} in LabEventInfo"))
 }
 
 /// The value in the row's unit.
@@ -190,11 +191,11 @@ fn in_unit(
     value: rust_decimal::Decimal,
     unit: &str,
     row: &LabEventInfo,
-    units: &Table<Units>,
+    units: &KnownUnits,
 ) -> Result<rust_decimal::Decimal, String> {
     let find = |code: &str| match units.unit(code) {
-        Ok(Ok(unit)) => Ok(unit),
-        Ok(Err(_)) => Err(format!("the unit {:?} is not known", printable(code.as_bytes(), MAX_TOLD))),
+        Ok(Some(unit)) => Ok(unit),
+        Ok(None) => Err(format!("the unit {:?} is not known", printable(code.as_bytes(), MAX_TOLD))),
         Err(error) => {
             log::error!("{error}");
             Err("the units table cannot be read".to_owned())

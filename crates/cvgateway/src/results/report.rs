@@ -159,9 +159,7 @@ impl Part<'_> {
     fn tell_specimen(&mut self, tx: &Transaction, specimen: &Specimen, field: u8) {
         let Some(side) = specimen.side.filter(|_| self.sent > 0) else { return };
         let key = format!("BGATYP{side}");
-        let has = |key: &str| {
-            tx.loaded.tables.infos.as_ref().is_some_and(|infos| matches!(infos.info(key), Ok(Some(_))))
-        };
+        let has = |key: &str| tx.loaded.tables.infos.as_ref().is_some_and(|infos| infos.contains_key(key));
         let texts = &tx.loaded.profile.blood_specimen;
         let Some(text) = texts.get(&specimen.code).or_else(|| texts.get("unknown")).filter(|_| has(&key))
         else {

@@ -8,7 +8,7 @@ mod condition;
 mod subject;
 mod text;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use protogen_journal::{OutputStats, Reader};
 use protogen_sys::access::available_space;
 
 use crate::bell::Bell;
-use crate::board::{Board, Outbox, Trouble};
+use crate::board::{Board, Outbox, Raised, Trouble};
 use crate::config::{Config, Connection};
 use crate::log;
 use condition::{Condition, Kind};
@@ -125,7 +125,11 @@ impl Watch {
         let look = outbox.look();
         let oldest = self.oldest(connection, output, look.troubles.contains_key(&Trouble::Held), now);
         let mut found = Vec::new();
-        for (trouble, mut raised) in look.troubles {
+        // What was short is told all the same; a receiver that was away for a moment is not worth it.
+        let past = outbox.take_past().into_iter().filter(|(trouble, _)| *trouble != Trouble::Down);
+        let mut troubles: BTreeMap<Trouble, Raised> = past.collect();
+        troubles.extend(look.troubles);
+        for (trouble, mut raised) in troubles {
             let kind = Kind::of(trouble);
             if kind == Kind::Held {
                 // The one that is tried again and again.
