@@ -259,6 +259,12 @@ impl Reader {
         }
     }
 
+    /// How long the longest sync took since this was asked last: for one that watches the disk.
+    #[must_use]
+    pub fn take_slowest_sync(&self) -> Duration {
+        std::mem::take(&mut self.shared.lock().slowest_sync)
+    }
+
     /// The last segment that was opened before `time`, so that all before it is older; 0 for the oldest.
     fn segment_since(&self, time: SystemTime) -> u64 {
         let segments = &self.shared.lock().segments;
@@ -266,12 +272,6 @@ impl Reader {
         let Some(opened) = older.map(|segment| segment.opened) else { return 0 };
         // One that was begun at a start has the time of the one before it, which may hold later messages.
         segments.iter().find(|segment| segment.opened == opened).map_or(0, |segment| segment.first)
-    }
-
-    /// How long the longest sync took since this was asked last: for one that watches the disk.
-    #[must_use]
-    pub fn take_slowest_sync(&self) -> Duration {
-        std::mem::take(&mut self.shared.lock().slowest_sync)
     }
 
     /// The inputs of an output now, encoded.

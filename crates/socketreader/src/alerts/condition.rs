@@ -15,7 +15,7 @@ pub(super) enum Kind {
     Down,
     /// Files cannot be written.
     Unwritable,
-    /// The command that messages go through fails.
+    /// The command of `pipe` fails.
     Pipe,
     /// A message has been waiting too long.
     Old,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protogen_core::hl7::{Filter, Message};
+use protogen_core::hl7::Filter;
 
 use super::value::Value;
 
@@ -15,15 +15,6 @@ pub struct Gate {
     pub dedupe: Duration,
     /// What they go through.
     pub pipe: Option<Pipe>,
-}
-
-impl Gate {
-    /// Whether the filter wants a message; what is no HL7 it does not.
-    #[must_use]
-    pub fn wants(&self, message: &[u8]) -> bool {
-        let matches = |filter: &Filter| Message::parse(message).is_ok_and(|message| filter.matches(&message));
-        self.filter.as_ref().is_none_or(matches)
-    }
 }
 
 /// A command that messages go through.

@@ -22,6 +22,9 @@ struct Look {
 /// How much longer than `settle` a file may hold back those behind it before that is said.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long an empty file must be unchanged at least: whoever has just made it is about to write.
+const EMPTY: Duration = Duration::from_secs(1);
+
 /// The files that are not complete yet, as they were last seen.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
@@ -44,6 +47,7 @@ impl Watch {
         if self.renamed.remove(name) {
             return true;
         }
+        let settle = if file.size() == 0 { settle.max(EMPTY) } else { settle };
         let aged = file.modified().ok().and_then(|modified| time.duration_since(modified).ok());
         let look = Look {
             inode: file.ino(),

@@ -7,17 +7,20 @@
 mod command;
 mod pipe;
 mod repeats;
+mod trial;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use protogen_core::hl7::Message;
 use protogen_journal::{JournalError, Outcome, OutputReader, Reader, Stored};
 
 use crate::board::Outbox;
 use crate::config::{self, Connection};
 use pipe::{Pipe, Piped};
 use repeats::Repeats;
+pub(crate) use trial::Trial;
 
 /// Why a message that the filter does not want is not delivered.
 const FILTER: &str = "its filter does not match";
@@ -155,7 +158,9 @@ impl Gate {
             // An operator who names a message and a connection wants it sent.
             return Ok(None);
         }
-        if !self.rules.wants(&stored.bytes) {
+        if let Some(filter) = &self.rules.filter
+            && !Message::parse(&stored.bytes).is_ok_and(|message| filter.matches(&message))
+        {
             return Ok(Some(FILTER.to_owned()));
         }
         let Some(repeats) = &mut self.repeats else { return Ok(None) };

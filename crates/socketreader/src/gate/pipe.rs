@@ -15,7 +15,7 @@ use crate::log;
 /// After so many failures on one message somebody is told.
 const TRIES: u32 = 3;
 /// Why a message that the command drops is not delivered.
-const DROPPED: &str = "its pipe dropped it";
+pub(super) const DROPPED: &str = "its pipe dropped it";
 
 /// What the command makes of a message.
 pub(super) enum Piped {
@@ -133,7 +133,7 @@ impl Pipe {
 }
 
 /// The code of an answer that is no message to be sent, but acknowledges the one that was given.
-fn refusal(answer: &[u8], given: &[u8]) -> Option<AckCode> {
+pub(super) fn refusal(answer: &[u8], given: &[u8]) -> Option<AckCode> {
     let answer = Message::parse(answer).ok()?;
     let code = AckCode::of(&answer)?;
     let given = Message::parse(given).ok();
