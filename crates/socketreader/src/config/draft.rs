@@ -37,7 +37,7 @@ pub(super) struct Draft {
     pub filter: Option<Filter>,
     pub dedupe: Duration,
     pub pipe: Option<String>,
-    pub pipetimeout: Duration,
+    pub pipewait: Duration,
 
     pub queuedb: Option<PathBuf>,
     pub useack: bool,

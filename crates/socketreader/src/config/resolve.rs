@@ -183,7 +183,7 @@ fn socket(parsed: &Parsed<'_>, problems: &mut Problems) -> Socket {
 fn gate(draft: &Draft) -> Gate {
     let pipe = draft.pipe.clone().map(|command| Pipe {
         command,
-        timeout: draft.pipetimeout,
+        timeout: draft.pipewait,
         max_message: protogen_core::hl7::MAX_MESSAGE,
         breaker: draft.breaker,
     });

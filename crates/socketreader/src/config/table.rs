@@ -185,12 +185,12 @@ pub static OPTIONS: &[OptionRow] = &[
         |d, v| super::gate::command(v).map(|command| d.pipe = command),
     ),
     row(
-        "pipetimeout",
+        "pipewait",
         Place::OUTPUT,
         "SECONDS",
         Fallback::Value("60"),
         "how long the command of pipe may take for one message",
-        |d, v| v.seconds(0.1..=86_400.0).map(|time| d.pipetimeout = time),
+        |d, v| v.seconds(0.1..=86_400.0).map(|time| d.pipewait = time),
     ),
     row(
         "queuedb",
