@@ -236,7 +236,7 @@ fn every_unit_is_sound() {
     let units = ["socketreader.service", "llpdrv@.service", "cvgateway.service"].map(|name| {
         let text = home.dir.text(format!("home/share/systemd/{name}")).replace("/usr/hl7", &home.path());
         // A template is looked at as one of its instances.
-        home.dir.write(format!("{}", name.replace("@.", "@line.")), text).display().to_string()
+        home.dir.write(name.replace("@.", "@line."), text).display().to_string()
     });
     verify(&units);
 }

@@ -7,7 +7,7 @@ use protogen_core::hl7hosts::Peers;
 use protogen_core::llp::mllp;
 use protogen_sys::services::{Place, ServiceError};
 
-use super::{Mask, Policy};
+use super::{Gate, Mask, Policy};
 
 /// A connection that `useconnections` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Connection {
     pub max_pending: u64,
     /// Of an outgoing connection: a message that has waited longer is an alert; zero never is.
     pub max_age: Duration,
+    /// Of an outgoing connection: which messages it delivers.
+    pub gate: Gate,
     /// What it does wrong on purpose.
     pub debug: Debug,
 }

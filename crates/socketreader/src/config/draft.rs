@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use protogen_core::hl7::Filter;
 use protogen_core::hl7hosts::Peers;
 
 use super::{Alert, Debug, LogLevel, Mask, MatchAck, OnRefusal};
@@ -33,6 +34,10 @@ pub(super) struct Draft {
     pub maxsize: u64,
     pub maxpending: u64,
     pub maxage: Duration,
+    pub filter: Option<Filter>,
+    pub dedupe: Duration,
+    pub pipe: Option<String>,
+    pub pipetimeout: Duration,
 
     pub queuedb: Option<PathBuf>,
     pub useack: bool,

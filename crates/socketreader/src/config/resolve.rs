@@ -12,8 +12,8 @@ use super::options::Place;
 use super::problem::{At, Problems};
 use super::section::{Parsed, shown};
 use super::{
-    Connection, FileIn, FileOut, General, Kind, LogLevel, MatchAck, Naming, OnRefusal, Policy, Socket,
-    StateDir, StateDirFrom, Tls,
+    Connection, FileIn, FileOut, Gate, General, Kind, LogLevel, MatchAck, Naming, OnRefusal, Pipe, Policy,
+    Socket, StateDir, StateDirFrom, Tls,
 };
 
 /// A section, and the connection it makes if it says enough.
@@ -116,6 +116,7 @@ pub(super) fn connection(parsed: &Parsed<'_>, problems: &mut Problems) -> Option
         kind,
         max_pending: draft.maxpending,
         max_age: draft.maxage,
+        gate: gate(draft),
         debug: draft.debug.clone(),
     })
 }
@@ -177,6 +178,16 @@ fn socket(parsed: &Parsed<'_>, problems: &mut Problems) -> Socket {
         allow: allow(parsed, problems),
         tls: tls(parsed, problems),
     }
+}
+
+fn gate(draft: &Draft) -> Gate {
+    let pipe = draft.pipe.clone().map(|command| Pipe {
+        command,
+        timeout: draft.pipetimeout,
+        max_message: protogen_core::hl7::MAX_MESSAGE,
+        breaker: draft.breaker,
+    });
+    Gate { filter: draft.filter.clone(), dedupe: draft.dedupe, pipe }
 }
 
 /// Where Debian keeps the certificates that a host trusts.

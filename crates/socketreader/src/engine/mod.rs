@@ -140,8 +140,7 @@ impl Engine {
             return Ok(());
         };
         outbox.served_by(self.events.waker());
-        let (bell, waker) = (Arc::clone(&outbox.bell), self.events.waker());
-        let feed = Feed::of(&self.journal, &connection.name, bell, waker)?;
+        let feed = Feed::of(&self.journal, &connection, &outbox, self.events.waker())?;
         let seen_by = (Arc::clone(&self.board), outbox);
         let records = Arc::clone(&self.producer);
         let number = self.doors.add(entrance, &self.events)?;
@@ -326,6 +325,8 @@ impl Engine {
                 self.handle(event, Instant::now());
             }
         }
+        // All at once, for some may have to wait for the end of a command.
+        self.outlets.iter().flatten().for_each(|outlet| outlet.feed().bell().stop());
         self.outlets.clear();
         Ok(())
     }
