@@ -41,14 +41,18 @@ const START_LIMIT: Duration = Duration::from_secs(300);
 /// Routes messages between sockets and files, and loses none that it acknowledged.
 #[derive(Debug, Parser)]
 #[command(name = "socketreader", version)]
+#[command(
+    override_usage = "socketreader [OPTIONS] [MESSAGES]...",
+    after_help = "MESSAGES: N, N-M, N-, dead, waiting, id:CONTROL-ID"
+)]
 #[command(group = ArgGroup::new("action").args([
     "check", "repair", "queues", "show", "export", "resend", "drop", "pause", "resume", "follow", "try_out",
 ]))]
 struct Cli {
-    /// The configuration, see socketReader.cfg(5)
+    /// Configuration
     #[arg(short, long, value_name = "FILE", default_value = "socketReader.cfg")]
     configfile: PathBuf,
-    /// Check the configuration, name all its faults, and start nothing
+    /// Name all faults of the configuration
     #[arg(long)]
     check: bool,
     /// Serve in the background; prints the process id
@@ -84,17 +88,17 @@ struct Cli {
     /// Print a line for each delivery
     #[arg(long)]
     follow: bool,
-    /// Show what NEW would send differently; sends nothing
+    /// Show what NEW would send differently [--since TIME]
     #[arg(long = "try", value_name = "NEW")]
     try_out: Option<PathBuf>,
     /// With --try: from when on; 2026-11-28T03:00, 24h, 7d
-    #[arg(long, value_name = "TIME", requires = "try_out", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", requires = "try_out", allow_hyphen_values = true, hide = true)]
     since: Option<Since>,
     /// Print what an action finds as JSON
     #[arg(long, requires = "action", conflicts_with_all = ["repair", "export"])]
     json: bool,
     /// With --show, --export, --resend, --drop: N, N-M, N-, dead, waiting, id:CONTROL-ID
-    #[arg(conflicts_with_all = ["check", "repair", "queues", "pause", "resume", "follow", "try_out"])]
+    #[arg(hide = true, conflicts_with_all = ["check", "repair", "queues", "pause", "resume", "follow", "try_out"])]
     messages: Vec<Which>,
 }
 
