@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test reports
 
 mod carevue_sim;
+mod chain;
 mod codes;
 mod cvgateway;
 mod hl7;

@@ -119,7 +119,10 @@ fn what_is_not_accounted_for_is_said() {
         .stdout_contains(&format!("T2: UNACCOUNTED FOR: {} has no answer\n", request.display()));
     router.dir.write("home/var/spool/Q/2", adt("T2"));
     trace(&home, "T2").success().stdout_contains("T2: waiting as ");
-    router.dir.write("home/var/spool/Q/.2.neg", "AE unknown bed\n2026-11-23T21:05:09Z\n");
+    router.dir.write(
+        "home/var/spool/Q/.2.neg",
+        "2026-11-23T21:05:09Z\nMSH|^~\\&|CVGATEWAY\rMSA|AE|T2|unknown bed\r",
+    );
     trace(&home, "T2").success().stdout_contains("T2: refused (AE unknown bed), waiting as ");
     trace(&home, "T3").code(1).stderr_contains("nothing is known of T3 in ");
     // What cannot be read may hold what is missing.
@@ -155,4 +158,78 @@ fn a_patient_has_all_messages_and_an_id_its_parts() {
     std::fs::write(dir.join("var/spool/Q/9"), b"MSH|^~\\&|A|B|C|D|1||ADT^A02|X9|P|2.3\rPID|1||P002^^^KIS\r")
         .unwrap();
     assert_eq!(of("P002"), ["P002", "X9"]);
+}
+
+const ACK: &str = "MSH|^~\\&|CVGATEWAY\rMSA|";
+
+#[test]
+fn what_hl7tocv_leaves_beside_messages_is_understood() {
+    let dir = Dir::new();
+    let home = dir.path();
+    for directory in ["var/spool/Q", "var/log/Q", "var/log/CVGATEWAY/060_IOP/20261123"] {
+        dir.make(directory);
+    }
+    // A queue that is blocked, and why.
+    dir.write("var/spool/Q/1", adt("B1"));
+    dir.write("var/spool/Q/.error", "2026-11-23T21:05:09Z\nthe gateway does not answer\n");
+    trace(home, "B1")
+        .success()
+        .stdout_contains(
+            "waits in this spool directory, whose queue is blocked: the gateway does not answer\n",
+        )
+        .stdout_contains(&format!("B1: waiting in a blocked queue as {}/var/spool/Q/1\n", home.display()));
+    // A full disk leaves an empty mark.
+    dir.write("var/spool/Q/.error", "");
+    trace(home, "B1").success().stdout_contains("B1: waiting in a blocked queue as ");
+    // Edited, then sent under the same control id; or under another one.
+    dir.write("var/log/Q/2.orig", adt("B2"));
+    trace(home, "B2")
+        .success()
+        .stdout_contains("B2: edited by an operator, and gone on under another control id\n");
+    dir.write("var/log/Q/2", adt("B2"));
+    trace(home, "B2").code(1).stdout_contains("B2: UNACCOUNTED FOR: ");
+    dir.write("var/log/Q/2.ack", format!("{ACK}AA|B2|admitted\r"));
+    trace(home, "B2").success().stdout_contains("B2: sent (AA admitted)\n");
+    dir.write("var/log/Q/2.orig.2", adt("B2"));
+    trace(home, "B2").success().stdout_contains("B2: sent (AA admitted)\n");
+}
+
+#[test]
+fn a_gateway_that_was_killed_has_the_message_again() {
+    let dir = Dir::new();
+    let home = dir.path();
+    let journal = "var/log/CVGATEWAY/060_IOP/20261123";
+    dir.make(journal);
+    let write = |kind: &str, number: u32, bytes: Vec<u8>| {
+        dir.write(format!("{journal}/{kind}20261123T210509.123Z-{number:06}"), bytes);
+    };
+    write("REQ", 1, adt("G1"));
+    write("FWD", 1, adt("G1"));
+    trace(home, "G1").code(1).stdout_contains("G1: UNACCOUNTED FOR: ");
+    // Sent again, answered "later", sent again, answered.
+    write("REQ", 2, adt("G1"));
+    write("ACK", 2, format!("{ACK}AR|G1|CareVue unreachable\r").into_bytes());
+    trace(home, "G1")
+        .success()
+        .stdout_contains("G1: put off by the gateway (AR CareVue unreachable), its sender has it\n");
+    write("REQ", 3, adt("G1"));
+    write("ACK", 3, format!("{ACK}AA|G1|admitted to 601-1\r").into_bytes());
+    trace(home, "G1").success().stdout_contains("G1: handled by the gateway (AA admitted to 601-1)\n");
+    // Within one step of the file system's clock, in the order of what follows upon what.
+    let told = events(home, "G1");
+    let place = |text: &str| told.iter().position(|told| told == text).unwrap();
+    assert!(place("received by the gateway") < place("sent on to CareVue"), "{told:?}");
+    let time = std::fs::FileTimes::new().set_modified(std::time::SystemTime::now());
+    for kind in ["ACK", "REQ"] {
+        let file = dir.join(format!("{journal}/{kind}20261123T210509.123Z-000003"));
+        std::fs::File::options().write(true).open(file).unwrap().set_times(time).unwrap();
+    }
+    let told = events(home, "G1");
+    let end = &told[told.len() - 2..];
+    assert_eq!(end, ["received by the gateway", "answered by the gateway: AA admitted to 601-1"]);
+    // What a log tells without a time stands behind all, and says so.
+    dir.write("var/log/carevue.log", "carevue-sim: ADT^A01 \"G1\", 9 bytes: AA\n");
+    let shown = trace(home, "G1").success().stdout();
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(lines[lines.len() - 2].starts_with("-  G1  "), "{shown}");
 }

@@ -114,6 +114,12 @@ impl Setup {
         self.start_with(&command)
     }
 
+    /// Starts it after making a directory.
+    pub fn start_in(self, directory: &str) -> Router {
+        self.dir.make(directory);
+        self.start()
+    }
+
     /// Starts it by a command made from that of [`command`](Setup::command).
     pub fn start_with(self, command: &TestCommand) -> Router {
         Router { daemon: Daemon::start(command), command: command.clone(), dir: self.dir, ports: self.ports }
@@ -222,7 +228,7 @@ impl Link {
         }
     }
 
-    fn new(stream: TcpStream) -> Link {
+    pub fn new(stream: TcpStream) -> Link {
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_nodelay(true).unwrap();
         Link { stream }

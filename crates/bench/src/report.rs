@@ -56,11 +56,17 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("router/accepted-transient/8", Target::Times(1.0, "router/peer-python-hl7-transient/8")),
     ("router/accepted-transient/8", Target::Times(1.0, "router/peer-hl7apy-transient/8")),
     ("router/accepted-transient/8", Target::Times(1.0, "router/peer-node-hl7-server-transient/8")),
+    // At most twice the time that it has alone.
+    ("router/p99-beside-a-crowd", Target::Times(0.5, "router/p99-alone")),
     ("codes/create/loincmgr", Target::Within(5e9)),
     ("codes/create-memory/loincmgr", Target::Memory(300.0 * MIB)),
     ("codes/key-process/loincmgr", Target::Within(15e6)),
     ("codes/key-library", Target::Within(5e3)),
     ("codes/index-process/loincmgr", Target::Within(20e6)),
+    // 300 ADT and 2,000 ORU of 20 OBX a second.
+    ("cvgateway/adt", Target::Within(1e9 / 300.0)),
+    ("cvgateway/oru-20-obx", Target::Within(1e9 / 2000.0)),
+    ("cvgateway/resident-growth-over-100000", Target::Memory(4.0 * MIB)),
     // What it adds to the remote command; and that it gives up soon after the limit of a second.
     ("idb_direct/question", Target::Times(0.5, "idb_direct/remote-command-alone")),
     ("idb_direct/missing-patient/wait-1s", Target::Within(1.5e9)),

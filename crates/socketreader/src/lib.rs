@@ -13,20 +13,30 @@ mod engine;
 mod feed;
 mod files;
 mod follow;
+mod gate;
+mod guard;
 mod log;
+mod metrics;
 mod rejects;
+mod reload;
+mod tls;
 mod tryout;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{ArgGroup, CommandFactory, FromArgMatches, Parser};
 use config::{Config, Report, Scope};
 use control::{Change, select::Which};
+use protogen_sys::daemon::Detached;
 use protogen_sys::exit::Exit;
 use protogen_sys::log::printable;
 use tryout::Since;
+
+/// How long the server may take to be ready: a large journal is looked through.
+const START_LIMIT: Duration = Duration::from_secs(300);
 
 /// Routes messages between sockets and files, and loses none that it acknowledged.
 #[derive(Debug, Parser)]
@@ -41,6 +51,12 @@ struct Cli {
     /// Check the configuration, name all its faults, and start nothing
     #[arg(long)]
     check: bool,
+    /// Serve in the background; prints the process id
+    #[arg(long, conflicts_with = "action")]
+    daemon: bool,
+    /// Keep the process id in a file, locked while it runs
+    #[arg(long, value_name = "FILE", conflicts_with = "action")]
+    pidfile: Option<PathBuf>,
     /// Set aside what is damaged in the journal
     #[arg(long)]
     repair: bool,
@@ -134,7 +150,21 @@ fn act(cli: Cli, config: Config) -> anyhow::Result<Exit> {
         _ if cli.queues => control::queues(&config, json),
         _ if cli.follow => control::follow(&config, json),
         _ if cli.repair => repair(&config).map(|()| Exit::Done),
-        _ => run(config).map(|()| Exit::Done),
+        _ if cli.daemon => detach(config, cli.pidfile.as_deref()).map(|()| Exit::Done),
+        _ => daemon::run(config, cli.pidfile.as_deref(), None).map(|()| Exit::Done),
+    }
+}
+
+/// Leaves the terminal. The startup process prints the server's process id, or why there is none.
+fn detach(config: Config, pidfile: Option<&Path>) -> anyhow::Result<()> {
+    match protogen_sys::daemon::detach()? {
+        Detached::Startup(starting) => {
+            let started = starting.wait(START_LIMIT)?;
+            // Whoever started us may not listen.
+            let _ = writeln!(std::io::stdout(), "{started}");
+            Ok(())
+        }
+        Detached::Server(readiness) => daemon::run(config, pidfile, Some(readiness)),
     }
 }
 
@@ -183,5 +213,5 @@ fn repair(config: &Config) -> anyhow::Result<()> {
 /// # Errors
 /// What keeps it from starting or going on.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    daemon::run(config)
+    daemon::run(config, None, None)
 }

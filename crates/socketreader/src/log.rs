@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use ::log::{Level, LevelFilter, Record};
 use memchr::memchr2;
 use protogen_core::hl7::Message;
+use protogen_journal::{Outcome, Stored};
 use protogen_sys::log::{Log, LogError, Setup, printable};
 
 use crate::config::LogLevel;
@@ -20,11 +21,16 @@ pub(crate) const GENERAL: &str = "general";
 /// From which level on lines are written.
 static LEVEL: AtomicU8 = AtomicU8::new(LogLevel::Warning as u8);
 
-/// Starts the log: to a file, or to standard error.
-pub(crate) fn start(file: Option<&Path>, level: LogLevel) -> Result<Log, LogError> {
+/// From now on, lines from this level on are written.
+pub(crate) fn set_level(level: LogLevel) {
+    LEVEL.store(level as u8, Ordering::Relaxed);
+}
+
+/// Starts the log: to a file, or to standard error in the foreground, else to syslog.
+pub(crate) fn start(file: Option<&Path>, level: LogLevel, foreground: bool) -> Result<Log, LogError> {
     LEVEL.store(level as u8, Ordering::Relaxed);
     Setup::new("socketreader")
-        .foreground(true)
+        .foreground(foreground)
         .file(file)
         .level(LevelFilter::Warn)
         // Ours are judged by `is_on`; of the libraries, what concerns an operator.
@@ -125,6 +131,19 @@ pub(crate) fn received_or_sent(connection: &str, peer: &str, what: &str, message
         debug!(connection, "{peer}: {what}, in hexadecimal:{digits}");
     } else {
         debug!(connection, "{peer}: {what} {}", message.escape_ascii());
+    }
+}
+
+/// Writes what is recorded of a message that is settled without a receiver. A note of ours at `info`; what was answered
+/// may have parts of the message in it.
+pub(crate) fn unwanted(connection: &str, stored: &Stored, outcome: Outcome, note: &[u8]) {
+    let (sequence, named) = (stored.sequence, Named(&stored.bytes));
+    if outcome == Outcome::Filtered {
+        let why = String::from_utf8_lossy(note);
+        info!(connection, "message {sequence} is not delivered, {why}: {named}");
+    } else {
+        error!(connection, "message {sequence} is a dead letter, kept in the journal: {named}");
+        prod!(connection, "its answer was {}", note.escape_ascii());
     }
 }
 

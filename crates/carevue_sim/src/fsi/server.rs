@@ -44,8 +44,9 @@ pub(crate) fn serve(store: &Store, place: &str) -> Result<()> {
     let listening = format!("listening on {}", addresses.join(" and "));
     eprintln!("carevue-sim: {listening}");
     let notifier = Notifier::from_environment();
-    notifier.status(&listening)?;
-    notifier.ready()?;
+    if let Err(error) = notifier.status(&listening).and_then(|()| notifier.ready()) {
+        log::warn!("the service manager cannot be told: {error}");
+    }
     let served = Arc::new(AtomicUsize::new(0));
     loop {
         match events.wait()? {
@@ -54,7 +55,8 @@ pub(crate) fn serve(store: &Store, place: &str) -> Result<()> {
             _ => {}
         }
     }
-    notifier.stopping()?;
+    // Nobody left to be told is no failure of ours.
+    let _ = notifier.stopping();
     Ok(())
 }
 

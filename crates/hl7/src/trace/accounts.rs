@@ -15,14 +15,32 @@ pub(super) struct Account {
 pub(super) fn close(id: &str, events: &[&Event]) -> Account {
     let mut ends = Vec::new();
     let mut lost = Vec::new();
-    let is_held = events
-        .iter()
-        .any(|event| matches!(event.what, What::Spooled | What::Refused { .. } | What::Pending { .. }));
+    // Who sent it and has no answer sends it again, or did.
+    let is_held = events.iter().any(|event| {
+        matches!(
+            event.what,
+            What::Spooled { .. }
+                | What::Refused { .. }
+                | What::Pending { .. }
+                | What::Sent { answer: Some(_) }
+                | What::Answered { .. }
+        )
+    });
+    // "Later" is no end, where there is one.
+    let is_settled = events.iter().any(|event| match &event.what {
+        What::Answered { answer } => !is_later(answer),
+        What::Spooled { .. } | What::Refused { .. } | What::Pending { .. } | What::Sent { .. } => true,
+        _ => false,
+    });
     // A router's journal first: the time of a file may be some milliseconds before that of its message.
     let is_of_a_router = |event: &&&Event| {
         matches!(
             event.what,
-            What::Pending { .. } | What::Dead { .. } | What::Dropped { .. } | What::Delivered { .. }
+            What::Pending { .. }
+                | What::Dead { .. }
+                | What::Dropped { .. }
+                | What::Filtered { .. }
+                | What::Delivered { .. }
         )
     };
     let (first, then): (Vec<&Event>, Vec<&Event>) = events.iter().partition(|event| is_of_a_router(event));
@@ -31,10 +49,14 @@ pub(super) fn close(id: &str, events: &[&Event]) -> Account {
             What::Pending { output } => ends.push(format!("waiting for {output}")),
             What::Dead { output, .. } => ends.push(format!("dead letter of {output}")),
             What::Dropped { output } => ends.push(format!("dropped, for {output}")),
+            What::Filtered { output, why } => ends.push(format!("not for {output} ({why})")),
             What::Delivered { output, answer } => {
                 ends.push(format!("at the receiver of {output} ({answer})"));
             }
-            What::Spooled => ends.push(format!("waiting as {}", event.place.display())),
+            What::Spooled { blocked: None } => ends.push(format!("waiting as {}", event.place.display())),
+            What::Spooled { blocked: Some(_) } => {
+                ends.push(format!("waiting in a blocked queue as {}", event.place.display()));
+            }
             What::Refused { answer } => {
                 ends.push(format!("refused ({answer}), waiting as {}", event.place.display()));
             }
@@ -50,17 +72,24 @@ pub(super) fn close(id: &str, events: &[&Event]) -> Account {
             }
             What::Sent { answer: Some(answer) } => ends.push(format!("sent ({answer})")),
             What::Received => match answered(event, events) {
+                Some(answer) if is_later(&answer) && is_settled => {}
+                Some(answer) if is_later(&answer) => {
+                    ends.push(format!("put off by the gateway ({answer}), its sender has it"));
+                }
                 Some(answer) => ends.push(format!("handled by the gateway ({answer})")),
-                // Whoever sent it has no answer, and sends it again.
                 None if is_held => {}
                 None => lost.push(format!("{} has no answer", event.place.display())),
             },
             What::Stored { .. }
+            | What::Edited
             | What::Forwarded
             | What::Taken { .. }
             | What::Answered { .. }
             | What::Logged { .. } => {}
         }
+    }
+    if ends.is_empty() && lost.is_empty() && events.iter().any(|event| event.what == What::Edited) {
+        ends.push("edited by an operator, and gone on under another control id".to_owned());
     }
     if ends.is_empty() && lost.is_empty() {
         lost.push(match events.iter().any(|event| matches!(event.what, What::Stored { .. })) {
@@ -68,10 +97,16 @@ pub(super) fn close(id: &str, events: &[&Event]) -> Account {
             false => "only logs name it".to_owned(),
         });
     }
-    ends.dedup();
+    let mut told = std::collections::BTreeSet::new();
+    ends.retain(|end| told.insert(end.clone()));
     let is_accounted = lost.is_empty();
     let told = lost.into_iter().chain(ends).collect::<Vec<_>>().join("; ");
     Account { id: id.to_owned(), is_accounted, told }
+}
+
+/// Whether an answer means that the message is to be sent again.
+fn is_later(answer: &str) -> bool {
+    answer == "AR" || answer.starts_with("AR ")
 }
 
 enum Follow {
@@ -86,8 +121,9 @@ enum Follow {
 fn follows(file: &std::path::Path, events: &[&Event]) -> Follow {
     let name = file.file_name();
     let is_known = events.iter().any(|event| {
-        matches!(event.what, What::Spooled | What::Refused { .. } | What::Sent { .. })
+        matches!(event.what, What::Spooled { .. } | What::Refused { .. } | What::Sent { .. })
             && event.place.file_name() == name
+            || event.what == What::Edited && name.is_some_and(|name| is_original(event, name))
             || matches!(event.what, What::Received)
     });
     match is_known {
@@ -97,6 +133,10 @@ fn follows(file: &std::path::Path, events: &[&Event]) -> Follow {
         false if file.parent().is_some_and(is_spool) => Follow::Gone,
         false => Follow::Elsewhere,
     }
+}
+
+fn is_original(event: &Event, name: &std::ffi::OsStr) -> bool {
+    super::files::original_of(&event.place).is_some_and(|original| *name == *original)
 }
 
 /// Whether files wait here for a program of ours, which would tell what it did with them.

@@ -42,6 +42,7 @@ impl Key {
 /// Something that happened to a message.
 #[derive(Debug)]
 pub(super) struct Event {
+    /// [`UNIX_EPOCH`](SystemTime::UNIX_EPOCH) where nothing tells it.
     pub(super) time: SystemTime,
     /// The control id, of the whole where it is a part.
     pub(super) id: String,
@@ -65,8 +66,12 @@ pub(super) enum What {
     Dead { output: String, answer: String },
     /// An operator dropped it.
     Dropped { output: String },
-    /// It waits in a spool directory.
-    Spooled,
+    /// An output of the router does not want it.
+    Filtered { output: String, why: String },
+    /// It waits in a spool directory, whose queue is blocked for this reason.
+    Spooled { blocked: Option<String> },
+    /// It is what a message was before an operator edited it.
+    Edited,
     /// It was refused; it waits in its spool directory for an operator.
     Refused { answer: String },
     /// It left a spool directory.
@@ -83,6 +88,24 @@ pub(super) enum What {
     Logged { line: String },
 }
 
+impl Event {
+    /// In order of time; what has none comes last. File systems count time in steps of some milliseconds: within one,
+    /// things stand as they follow upon each other.
+    pub(super) fn order(&self) -> (bool, SystemTime, u8) {
+        let step = match self.what {
+            What::Stored { .. } => 0,
+            What::Received => 2,
+            What::Forwarded => 3,
+            What::Taken { .. } => 4,
+            What::Answered { .. } => 5,
+            What::Sent { .. } | What::Refused { .. } => 6,
+            What::Logged { .. } => 7,
+            _ => 1,
+        };
+        (self.time == SystemTime::UNIX_EPOCH, self.time, step)
+    }
+}
+
 impl What {
     /// For programs.
     pub(super) fn name(&self) -> &'static str {
@@ -92,7 +115,9 @@ impl What {
             What::Delivered { .. } | What::Written { .. } => "delivered",
             What::Dead { .. } => "dead",
             What::Dropped { .. } => "dropped",
-            What::Spooled => "spooled",
+            What::Filtered { .. } => "filtered",
+            What::Spooled { .. } => "spooled",
+            What::Edited => "edited",
             What::Refused { .. } => "refused",
             What::Sent { .. } => "sent",
             What::Received => "received",
@@ -113,7 +138,12 @@ impl What {
             What::Written { output, file } => format!("written by {output} as {}", file.display()),
             What::Dead { output, answer } => format!("dead letter of {output}: {answer}"),
             What::Dropped { output } => format!("dropped by an operator, for {output}"),
-            What::Spooled => "waits in this spool directory".to_owned(),
+            What::Filtered { output, why } => format!("not for {output}: {why}"),
+            What::Spooled { blocked: None } => "waits in this spool directory".to_owned(),
+            What::Spooled { blocked: Some(reason) } => {
+                format!("waits in this spool directory, whose queue is blocked: {reason}")
+            }
+            What::Edited => "an operator edited it; this is what it was before".to_owned(),
             What::Refused { answer } => format!("refused, waits here for an operator: {answer}"),
             What::Sent { answer: Some(answer) } => format!("sent from the spool directory: {answer}"),
             What::Sent { answer: None } => "left the spool directory without an answer".to_owned(),

@@ -7,9 +7,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use jiff::Timestamp;
 use protogen_core::hl7::{Item, Message, Splitter};
 
 use super::events::{Found, What, answer};
+
+/// The most that is read of an answer or a mark, in bytes.
+const MAX_MARK: usize = 1 << 20;
 
 /// Reads a file, if it is one of a message that is looked for.
 pub(super) fn read(path: &Path, found: &mut Found) {
@@ -74,17 +78,42 @@ fn beside(path: &Path, before: &str, after: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Sent from a spool directory, with its answer beside it; or still there.
+/// Sent from a spool directory, with its answer beside it; or still there. See hl7tocv(8) for the files beside it.
 fn spooled(path: &Path, time: SystemTime) -> (What, SystemTime) {
-    if let Ok(Some((acknowledgment, time))) = contents(&beside(path, "", ".ack"), 1 << 20) {
+    if let Ok(Some((acknowledgment, time))) = contents(&beside(path, "", ".ack"), MAX_MARK) {
         return (What::Sent { answer: Some(answer(&acknowledgment)) }, time);
     }
-    if let Ok(refusal) = std::fs::read(beside(path, ".", ".neg")) {
-        let text = String::from_utf8_lossy(&refusal).lines().next().unwrap_or_default().to_owned();
-        return (What::Refused { answer: text }, time);
+    if original_of(path).is_some() {
+        return (What::Edited, time);
     }
-    let is_of_a_log = path.components().rev().skip(1).any(|part| part.as_os_str() == "log");
-    (if is_of_a_log { What::Sent { answer: None } } else { What::Spooled }, time)
+    if let Some((refusal, time)) = mark(&beside(path, ".", ".neg")) {
+        return (What::Refused { answer: answer(&refusal) }, time);
+    }
+    if path.components().rev().skip(1).any(|part| part.as_os_str() == "log") {
+        return (What::Sent { answer: None }, time);
+    }
+    let blocked = mark(&path.with_file_name(".error"));
+    let blocked = blocked.map(|(reason, _)| String::from_utf8_lossy(&reason).trim().to_owned());
+    (What::Spooled { blocked }, time)
+}
+
+/// The name of the message that an operator edited, of which this is what it was before: `NAME.orig`, `NAME.orig.2`.
+pub(super) fn original_of(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy();
+    let (name, number) = name.rsplit_once(".orig")?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (number.is_empty() || number.strip_prefix('.').is_some_and(is_number)).then(|| name.to_owned())
+}
+
+/// A mark beside messages: what it says behind its first line, which is its time in seconds, and when it was written.
+fn mark(path: &Path) -> Option<(Vec<u8>, SystemTime)> {
+    let mut file = File::open(path).ok()?;
+    let time = file.metadata().and_then(|data| data.modified()).ok()?;
+    let mut bytes = Vec::new();
+    (&mut file).take(MAX_MARK as u64).read_to_end(&mut bytes).ok()?;
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let is_time = std::str::from_utf8(&bytes[..end]).is_ok_and(|time| time.parse::<Timestamp>().is_ok());
+    Some((if is_time { bytes[bytes.len().min(end + 1)..].to_vec() } else { bytes }, time))
 }
 
 /// A file of a gateway's journal.

@@ -10,6 +10,7 @@ mod walk;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use anyhow::bail;
 use jiff::Timestamp;
@@ -56,8 +57,7 @@ pub(crate) fn run(args: &Args, max_size: usize, output: &mut Output) -> anyhow::
         logs::search(&log, &ids, &mut found)?;
     }
     let Found { mut events, troubles, .. } = found;
-    // What has no time of its own stands behind what it followed upon.
-    events.sort_by_key(|event| event.time);
+    events.sort_by_key(Event::order);
     let mut messages: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
     for event in &events {
         messages.entry(&event.id).or_default().push(event);
@@ -98,6 +98,9 @@ fn print(events: &[Event], accounts: &[Account], output: &mut Output) -> anyhow:
 }
 
 fn shown(event: &Event) -> String {
+    if event.time == SystemTime::UNIX_EPOCH {
+        return "-".to_owned();
+    }
     Timestamp::try_from(event.time).map_or_else(|_| "-".to_owned(), |time| format!("{time:.3}"))
 }
 

@@ -1,5 +1,6 @@
 //! The connections over directories: a thread each, since files make a thread wait.
 
+mod arrivals;
 mod complete;
 mod names;
 mod reader;
@@ -13,8 +14,9 @@ use std::thread::JoinHandle;
 use protogen_journal::Journal;
 
 use crate::bell::Bell;
-use crate::board::{Board, Outbox};
+use crate::board::{Board, Joined, Outbox};
 use crate::config::{Connection, FileIn, FileOut, Naming};
+use crate::gate::Gate;
 
 /// How the name of a message's file begins, before its time.
 pub(crate) fn name_prefix(naming: &Naming, message: &[u8]) -> Vec<u8> {
@@ -24,7 +26,7 @@ pub(crate) fn name_prefix(naming: &Naming, message: &[u8]) -> Vec<u8> {
 /// The threads, and the bells that end them.
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
-    threads: Vec<(Arc<Bell>, JoinHandle<()>)>,
+    threads: Vec<(String, Arc<Bell>, JoinHandle<()>)>,
 }
 
 impl Workers {
@@ -34,7 +36,7 @@ impl Workers {
         name: &str,
         settings: FileIn,
         journal: &Journal,
-        outboxes: Vec<(Arc<Outbox>, u64)>,
+        outboxes: Joined,
     ) -> io::Result<()> {
         let bell = Arc::new(Bell::default());
         let worker = reader::Reader::new(
@@ -58,12 +60,10 @@ impl Workers {
         statedir: &Path,
     ) -> io::Result<()> {
         let name = &connection.name;
-        let missing = || io::Error::other(format!("the journal has no output {name}"));
-        let messages = journal.reader().output(name).ok_or_else(missing)?;
         let worker = writer::Writer::new(
             name,
             settings,
-            messages,
+            Gate::new(journal.reader(), connection, &outbox)?,
             journal.producer(|| {}),
             (board, Arc::clone(&outbox)),
             statedir,
@@ -74,14 +74,20 @@ impl Workers {
 
     fn start(&mut self, name: &str, bell: Arc<Bell>, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
-        self.threads.push((bell, thread));
+        self.threads.push((name.to_owned(), bell, thread));
         Ok(())
+    }
+
+    /// Lets the threads of these connections finish what they have begun.
+    pub(crate) fn stop_some(&mut self, names: &[String]) {
+        let ending = self.threads.extract_if(.., |(name, ..)| names.contains(name));
+        Workers { threads: ending.collect() }.stop();
     }
 
     /// Lets every thread finish what it has begun.
     pub(crate) fn stop(self) {
-        self.threads.iter().for_each(|(bell, _)| bell.stop());
-        for (_, thread) in self.threads {
+        self.threads.iter().for_each(|(_, bell, _)| bell.stop());
+        for (_, _, thread) in self.threads {
             // A panic was printed by then.
             let _ = thread.join();
         }

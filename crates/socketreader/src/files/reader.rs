@@ -1,6 +1,6 @@
 //! Files in: taken in name order, deleted only when the journal has them on stable storage.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirEntry, Metadata};
 use std::io;
@@ -12,15 +12,18 @@ use std::time::{Duration, Instant, SystemTime};
 use protogen_journal::{Completion, Message, Producer};
 use protogen_sys::files::{FileOps, RealFiles, read_bounded_plain};
 
+use super::arrivals::Arrivals;
 use super::complete::Watch;
 use crate::backoff::Backoff;
 use crate::bell::Bell;
-use crate::board::Outbox;
+use crate::board::Joined;
 use crate::config::FileIn;
 use crate::log;
 
 /// The most bytes that are handed to the journal at once; a longer message goes alone.
 const GROUP_BYTES: usize = 4 << 20;
+/// The shortest time between two looks while a file is not complete.
+const BREATH: Duration = Duration::from_millis(20);
 /// How long the journal may take for one group before that is said.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -29,12 +32,16 @@ pub(super) struct Reader {
     settings: FileIn,
     producer: Producer,
     journal: protogen_journal::Reader,
-    /// Who gets the messages, and the most that may wait there.
-    outboxes: Vec<(Arc<Outbox>, u64)>,
+    /// Who gets the messages.
+    outboxes: Joined,
     /// One of them has enough: the files stay.
     is_full: bool,
     bell: Arc<Bell>,
     watch: Watch,
+    /// What tells of files that come; `None` where the directory cannot be watched.
+    arrivals: Option<Arrivals>,
+    /// That was said.
+    is_unwatched: bool,
     /// Could be neither read nor moved away, or not deleted: named once, and left alone until they are others.
     stuck: HashMap<OsString, Identity>,
     backoff: Backoff,
@@ -70,7 +77,7 @@ impl Reader {
         settings: FileIn,
         producer: Producer,
         journal: protogen_journal::Reader,
-        outboxes: Vec<(Arc<Outbox>, u64)>,
+        outboxes: Joined,
         bell: Arc<Bell>,
     ) -> Reader {
         Reader {
@@ -82,6 +89,8 @@ impl Reader {
             is_full: false,
             bell,
             watch: Watch::default(),
+            arrivals: None,
+            is_unwatched: false,
             stuck: HashMap::new(),
             backoff: Backoff::default(),
         }
@@ -91,7 +100,11 @@ impl Reader {
         loop {
             let goes_on = match self.scan() {
                 Scan::More => !self.bell.is_stopping(),
-                Scan::Settling => self.bell.wait(self.settings.settle.min(self.settings.cycletime)),
+                // Woken by files that come, but not by each of many that have to wait for this one.
+                Scan::Settling => {
+                    self.bell.pause(BREATH)
+                        && self.bell.wait(self.settings.settle.min(self.settings.cycletime))
+                }
                 Scan::Nothing => self.bell.wait(self.settings.cycletime),
                 Scan::Failed(why) => {
                     let pause = self.backoff.pause();
@@ -107,7 +120,8 @@ impl Reader {
 
     /// Whether an outgoing connection has enough, so that the files stay where they are.
     fn look(&mut self) -> bool {
-        let full = self.outboxes.iter().find(|(outbox, most)| self.journal.pending(&outbox.name) >= *most);
+        let outboxes = self.outboxes.now();
+        let full = outboxes.iter().find(|(outbox, most)| self.journal.pending(&outbox.name) >= *most);
         match (full, self.is_full) {
             (Some((outbox, most)), false) => log::warning!(
                 &self.name,
@@ -121,7 +135,33 @@ impl Reader {
         self.is_full
     }
 
+    /// Watches the directory, if it is not watched: before it is looked into, so that nothing is missed.
+    fn watch_directory(&mut self) {
+        let FileIn { dir, mask, cycletime, .. } = &self.settings;
+        if !self.arrivals.as_ref().is_some_and(|arrivals| arrivals.is_of(dir)) {
+            let watched = Arrivals::watch(dir, mask.clone(), Arc::clone(&self.bell));
+            match &watched {
+                Ok(_) => log::info!(&self.name, "{}: watched", dir.display()),
+                // That is said of every look.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if !self.is_unwatched => log::warning!(
+                    &self.name,
+                    "{}: cannot be watched: {error}; it is looked into every {} s",
+                    dir.display(),
+                    cycletime.as_secs_f64()
+                ),
+                Err(_) => {}
+            }
+            self.is_unwatched = watched.is_err();
+            self.arrivals = watched.ok();
+        }
+        if let Some(arrivals) = &self.arrivals {
+            self.watch.learn(arrivals.news());
+        }
+    }
+
     fn scan(&mut self) -> Scan {
+        self.watch_directory();
         if self.look() {
             return Scan::Settling;
         }
@@ -175,7 +215,7 @@ impl Reader {
 
     /// The first `maxfiles` names that match, in order, and whether there are more.
     fn names(&mut self) -> io::Result<(Vec<OsString>, bool)> {
-        let mut first = BinaryHeap::new();
+        let (mut first, mut renamed) = (BinaryHeap::new(), HashSet::new());
         let mut more = false;
         for entry in fs::read_dir(&self.settings.dir)? {
             let entry = entry?;
@@ -185,6 +225,9 @@ impl Reader {
             if !is_file || !self.settings.mask.matches(&name) || self.is_stuck(&entry) {
                 continue;
             }
+            if self.watch.is_renamed(&name) {
+                renamed.insert(name.clone());
+            }
             first.push(name);
             if first.len() > self.settings.maxfiles {
                 more = true;
@@ -193,6 +236,7 @@ impl Reader {
         }
         let names = first.into_sorted_vec();
         self.watch.keep_only(&names);
+        self.watch.keep_renamed(renamed);
         Ok((names, more))
     }
 
@@ -261,7 +305,11 @@ impl Reader {
             for result in results.drain(..) {
                 open -= 1;
                 match result {
-                    Completion::Stored { tag, .. } => self.delete(&files[usize::try_from(tag).unwrap_or(0)]),
+                    Completion::Stored { tag, .. } => {
+                        let file = &files[usize::try_from(tag).unwrap_or(0)];
+                        self.outboxes.meter.took(usize::try_from(file.1.size()).unwrap_or(usize::MAX));
+                        self.delete(file);
+                    }
                     Completion::Refused { refusal, .. } => {
                         failed = Some(format!("not stored: {refusal}; the file stays"));
                     }
@@ -270,7 +318,7 @@ impl Reader {
             }
         }
         if !files.is_empty() {
-            self.outboxes.iter().for_each(|(outbox, _)| outbox.bell.ring());
+            self.outboxes.now().iter().for_each(|(outbox, _)| outbox.bell.ring());
         }
         failed.map_or(Ok(()), Err)
     }
