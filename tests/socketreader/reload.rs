@@ -326,3 +326,42 @@ fn another_port_another_directory_and_more_log() {
     assert!(line.contains("another program listens here already; the configuration before stays"), "{line}");
     link.exchange(&adt("D"), "AA D");
 }
+
+#[test]
+fn a_changed_filter_and_pipe_hold_from_then_on() {
+    let mut router = Setup::new()
+        .general("loglvl = info")
+        .server_in("in", HL7)
+        .file_in("drop", "cycletime = 3600\nsettle = 0")
+        .file_out("some", "filter = MSH-10 ^= \"A\"\nprefix = some-")
+        .file_out("all", "prefix = all-")
+        .start();
+    let mut link = router.connect("in");
+    for id in ["A1", "B1"] {
+        link.exchange(&adt(id), &format!("AA {id}"));
+    }
+    router.files("all", 2);
+    assert_eq!(ids(&router, "some"), ["A1"]);
+    reload(&router, |text| {
+        let text = text.replace("MSH-10 ^= \"A\"", "MSH-10 ^= \"B\"");
+        text.replace(
+            "prefix = all-",
+            &format!("prefix = all-\npipe = '{}' set PID-5.1=Roe", env!("CARGO_BIN_EXE_hl7")),
+        )
+    });
+    // The connection that stayed is the same one.
+    for id in ["A2", "B2"] {
+        link.exchange(&adt(id), &format!("AA {id}"));
+    }
+    super::support::put(router.dir.join("drop/1"), &adt("B3"));
+    router.files("all", 5);
+    assert_eq!(ids(&router, "all"), ["A1", "B1", "A2", "B2", "B3"]);
+    router.names("some", 3);
+    assert_eq!(ids(&router, "some"), ["A1", "B2", "B3"]);
+    let last = router.files("all", 5).pop().unwrap();
+    assert!(String::from_utf8(last).unwrap().contains("|Roe^Jane"));
+    let found = router.json(&["--queues", "--json"]);
+    let some = found["queues"].as_array().unwrap().iter().find(|row| row["connection"] == "some").unwrap();
+    assert_eq!((&some["delivered"], &some["filtered"], &some["dropped"]), (&3.into(), &2.into(), &2.into()));
+    router.end();
+}
