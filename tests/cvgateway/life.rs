@@ -1,6 +1,6 @@
 //! A gateway's life: who may send, repeats, the journal, kill -9, SIGHUP, many senders at once.
 
-use super::support::{Manner, Site, told};
+use super::support::{Manner, Site, address, told, transact};
 use protogen_testkit::daemon::Signal;
 use std::io::Read;
 
@@ -309,4 +309,51 @@ fn results_are_bounded() {
         taken += usize::from(told(&answer).0 == "AA");
     }
     assert_eq!(taken, 3);
+}
+
+/// CareVue took it, and the gateway was killed before its commit, or before its answer.
+#[test]
+fn what_carevue_took_before_a_kill_is_finished_and_not_sent_again() {
+    // The waiting-list message belongs to the commit: the gateway dies as it asks for it.
+    let mut site = Site::new().start();
+    let dying = "cd \"$(dirname \"$0\")/..\"\nfor word; do printf '%s ' \"${word:-''}\"; done >>asked\necho >>asked\n\
+                 case \"$*\" in *-c*) test -e killed || { echo >killed; kill -9 $PPID; }; exit 2;; esac\nexit 0\n";
+    site.dir.script("etc/idb_direct", dying);
+    let admission = discharge("1").replace("A03", "A01").replace("601^1", "");
+    let cut_off = transact(address(site.daemon()), admission.as_bytes());
+    assert!(cut_off.is_err() || cut_off.is_ok_and(|answer| answer.is_empty()));
+    site.daemon().wait_for_exit();
+    assert_eq!(site.fsi.take().len(), 1);
+    site.restart();
+    let finished = |event: &str| {
+        let text =
+            format!("CareVue took it as {event} before the gateway was interrupted; it is not sent again");
+        ("AA".to_owned(), text)
+    };
+    assert_eq!(told(&site.send(admission.as_bytes())), finished("A01"));
+    let asked = site.asked();
+    let commits = asked.iter().filter(|line| line.contains("-e 1 ") && line.contains("-c")).count();
+    assert_eq!(commits, 2, "{asked:?}");
+    assert!(told(&site.send(admission.as_bytes())).1.starts_with("a repeat: "), "once is enough");
+    assert!(site.fsi.take().is_empty());
+
+    // A discharge whose answer was never written: the patient is unknown by now.
+    let mut site = Site::new().start();
+    site.census(&[7]);
+    assert_eq!(told(&site.send(discharge("2").as_bytes())).1, "discharged");
+    site.daemon().kill_9();
+    let top = "var/log/CVGATEWAY/060_IOP";
+    for day in site.dir.list(top) {
+        let names = site.dir.list(format!("{top}/{day}"));
+        let answer = names.iter().find(|name| name.starts_with("ACK")).unwrap();
+        std::fs::remove_file(site.dir.join(format!("{top}/{day}/{answer}"))).unwrap();
+    }
+    site.restart();
+    site.census(&[0]);
+    site.fsi.take();
+    assert_eq!(told(&site.send(discharge("2").as_bytes())), finished("A03"));
+    assert!(site.fsi.take().is_empty());
+    // Other bytes are another message.
+    let other = discharge("2").replace("601^1", "601^2");
+    assert!(told(&site.send(other.as_bytes())).1 != finished("A03").1);
 }

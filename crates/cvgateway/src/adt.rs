@@ -30,6 +30,19 @@ pub(crate) fn handle(tx: &Transaction, message: &Message, event: Event) -> Reply
     Reply { text: walk.said.join("; "), ..reply }
 }
 
+/// A message that CareVue took as this event before the gateway was killed: what was still to be done is done, and
+/// nothing is sent again.
+pub(crate) fn finish(tx: &Transaction, message: &Message, event: Event) -> Reply {
+    let all = match patients(message, &tx.loaded.profile) {
+        Ok(all) => all,
+        Err(why) => return Reply::refused(why),
+    };
+    let walk = Walk { tx, message, event, patients: all.iter().collect(), said: Vec::new() };
+    let (observed, left) = walk.observed();
+    let text = format!("CareVue took it as {event} before the gateway was interrupted; it is not sent again");
+    walk.follow_up(&observed, left, text)
+}
+
 /// A message on its way through the table.
 struct Walk<'a> {
     tx: &'a Transaction<'a>,
@@ -85,12 +98,17 @@ impl Walk<'_> {
         if let Err(reply) = sent {
             return reply;
         }
+        self.follow_up(&observed, left, text)
+    }
+
+    /// What is to be done when CareVue has taken it: `idb_direct -c`.
+    fn follow_up(&self, observed: &BTreeMap<char, String>, left: Vec<String>, text: String) -> Reply {
         let mut text = text;
         for why in left {
             text = format!("{text}; {why}");
         }
         let commits = self.event == Event::A01 || self.event == Event::A08 && !observed.is_empty();
-        if commits && let Err(why) = self.tx.commit(self.event, self.patients[0], &observed) {
+        if commits && let Err(why) = self.tx.commit(self.event, self.patients[0], observed) {
             text = format!("{text}; CareVue took it, but idb_direct -c failed: {why}");
         }
         Reply { outcome: Outcome::Accepted, text }

@@ -98,7 +98,7 @@ fn print_one(
         target: Target::Nobody(Mutex::default()),
         control_id: message.control_id().to_vec(),
     };
-    let reply = in_carevues_characters(&tx, message);
+    let reply = in_carevues_characters(&tx, message, |message| tx.carry_out(message));
     writeln!(out, "message {count}: {}", tx.name())?;
     if let Target::Nobody(notes) = &tx.target {
         for note in notes.lock().unwrap_or_else(PoisonError::into_inner).iter() {

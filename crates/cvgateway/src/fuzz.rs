@@ -53,7 +53,7 @@ impl DryRun {
             target: Target::Nobody(Mutex::default()),
             control_id: message.control_id().to_vec(),
         };
-        let reply = in_carevues_characters(&tx, &message);
+        let reply = in_carevues_characters(&tx, &message, |message| tx.carry_out(message));
         assert!(reply.told().len() <= 400 && reply.told().bytes().all(|byte| matches!(byte, b' '..=b'~')));
         let Target::Nobody(notes) = &tx.target else { return };
         for note in notes.lock().unwrap_or_else(PoisonError::into_inner).iter() {

@@ -3,15 +3,20 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use protogen_core::hl7::{AckCode, Message};
 
-use crate::journal::{ANSWERED, Journal, RECEIVED};
+use crate::decide::Event;
+use crate::journal::{ANSWERED, FORWARD_ANSWERED, FORWARDED, Journal, RECEIVED};
 
 /// So many messages are remembered at least, and twice as many at most; the oldest are forgotten first.
 pub(crate) const MANY: usize = 200_000;
+
+/// So many messages may have been in work when the gateway was killed; further ones are handled anew.
+const MANY_TAKEN: usize = 10_000;
 
 /// What is known of the control id of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +27,8 @@ pub(crate) enum Seen {
     Repeat,
     /// Other bytes had this control id.
     OtherBytes,
+    /// CareVue took the same bytes, as this event, and the gateway was killed before it answered.
+    Taken(Event),
 }
 
 /// The messages that were answered AA: some 32 bytes for each, taken from the start, so that the memory does not grow.
@@ -32,6 +39,8 @@ pub(crate) struct Repeats {
     /// The last ones, up to [`MANY`]; then they become the earlier ones.
     last: HashMap<Key, Known>,
     earlier: HashMap<Key, Known>,
+    /// What was in work when the gateway was killed, and had been taken by CareVue.
+    taken: HashMap<Key, (Known, Event)>,
 }
 
 /// A hash of MSH-3, MSH-4 and MSH-10.
@@ -48,7 +57,8 @@ struct Known {
 impl Default for Repeats {
     fn default() -> Repeats {
         let last = HashMap::with_capacity(MANY);
-        Repeats { hashers: [RandomState::new(), RandomState::new()], last, earlier: HashMap::new() }
+        let hashers = [RandomState::new(), RandomState::new()];
+        Repeats { hashers, last, earlier: HashMap::new(), taken: HashMap::new() }
     }
 }
 
@@ -61,9 +71,14 @@ impl Repeats {
         for day in journal.days().into_iter().rev() {
             let directory = journal.directory().join(&day);
             let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
-            let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-            let mut answers: Vec<_> =
-                names.filter(|name| name.starts_with(ANSWERED)).map(|name| directory.join(name)).collect();
+            let names: HashSet<String> =
+                entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+            repeats.find_taken(&directory, &names, oldest);
+            let mut answers: Vec<_> = names
+                .iter()
+                .filter(|name| name.starts_with(ANSWERED))
+                .map(|name| directory.join(name))
+                .collect();
             answers.sort();
             let all_old = answers.last().is_none_or(|last| modified(last).is_none_or(|time| time < oldest));
             files.extend(answers.into_iter().rev());
@@ -87,11 +102,48 @@ impl Repeats {
         repeats
     }
 
+    /// Finds what has an answer of CareVue and none of ours. A message in several parts is left out: how many there
+    /// were to be is not known.
+    fn find_taken(&mut self, directory: &Path, names: &HashSet<String>, oldest: SystemTime) {
+        for name in names.iter().filter_map(|name| name.strip_prefix(FORWARD_ANSWERED)) {
+            if names.contains(&format!("{ANSWERED}{name}")) || self.taken.len() >= MANY_TAKEN {
+                continue;
+            }
+            let read = |kind: &str| fs::read(directory.join(format!("{kind}{name}"))).ok();
+            let (Some(answer), Some(forwarded), Some(request)) =
+                (read(FORWARD_ANSWERED), read(FORWARDED), read(RECEIVED))
+            else {
+                continue;
+            };
+            let path = directory.join(format!("{FORWARD_ANSWERED}{name}"));
+            let Some(time) = modified(&path).filter(|time| *time >= oldest) else { continue };
+            let positive = Message::parse(&answer).ok().and_then(|answer| AckCode::of(&answer));
+            let (Ok(forwarded), Ok(message)) = (Message::parse(&forwarded), Message::parse(&request)) else {
+                continue;
+            };
+            let kind = forwarded.header(9);
+            let event = Event::of_name(kind.component(2).raw()).filter(|_| kind.component(1).raw() == b"ADT");
+            if positive.is_some_and(AckCode::is_positive)
+                && let (Some(event), Some(key)) = (event, self.key(&message))
+            {
+                let bytes = self.hashers[1].hash_one(message.bytes());
+                self.taken.insert(key, (Known { bytes, time: seconds(time) }, event));
+            }
+        }
+    }
+
     /// What is known of a message.
     pub(crate) fn look(&self, message: &Message, window: Duration, now: SystemTime) -> Seen {
         let Some(key) = self.key(message) else { return Seen::New };
+        let is_recent = |known: &Known| seconds(now).saturating_sub(known.time) < window.as_secs();
+        if let Some((known, event)) = self.taken.get(&key)
+            && is_recent(known)
+            && known.bytes == self.hashers[1].hash_one(message.bytes())
+        {
+            return Seen::Taken(*event);
+        }
         let known = self.last.get(&key).or_else(|| self.earlier.get(&key));
-        match known.filter(|known| seconds(now).saturating_sub(known.time) < window.as_secs()) {
+        match known.filter(|known| is_recent(known)) {
             Some(known) if known.bytes == self.hashers[1].hash_one(message.bytes()) => Seen::Repeat,
             Some(_) => Seen::OtherBytes,
             None => Seen::New,
@@ -101,6 +153,7 @@ impl Repeats {
     /// A message was answered AA.
     pub(crate) fn remember(&mut self, message: &Message, now: SystemTime) {
         let Some(key) = self.key(message) else { return };
+        self.taken.remove(&key);
         if self.last.len() >= MANY {
             // What is swapped in has its room already, but for the first time.
             std::mem::swap(&mut self.last, &mut self.earlier);
@@ -155,7 +208,7 @@ impl Drop for Entered<'_> {
     }
 }
 
-fn modified(path: &std::path::Path) -> Option<SystemTime> {
+fn modified(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 

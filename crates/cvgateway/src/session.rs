@@ -12,6 +12,7 @@ use protogen_core::hl7hosts::Request;
 use protogen_core::llp::{Event, Kind, Link, illp};
 use protogen_sys::hl7hosts::SystemNames;
 
+use crate::adt;
 use crate::charset::transcode;
 use crate::gateway::{Gateway, Loaded, now};
 use crate::journal::{ANSWERED, Entry, RECEIVED};
@@ -161,13 +162,14 @@ fn carry_out(gateway: &Gateway, loaded: &Loaded, message: &Message, entry: &Entr
         control_id: message.control_id().to_vec(),
     };
     if window.is_zero() {
-        return in_carevues_characters(&tx, message);
+        return in_carevues_characters(&tx, message, |message| tx.carry_out(message));
     }
     let repeats = || gateway.repeats.lock().unwrap_or_else(PoisonError::into_inner);
     let key = repeats().key(message);
     gateway.in_work.alone(key, || {
-        match repeats().look(message, window, SystemTime::now()) {
-            Seen::New => {}
+        let seen = repeats().look(message, window, SystemTime::now());
+        match seen {
+            Seen::New | Seen::Taken(_) => {}
             Seen::Repeat => {
                 return Reply::done("a repeat: it was answered AA before, and is not forwarded again");
             }
@@ -175,7 +177,12 @@ fn carry_out(gateway: &Gateway, loaded: &Loaded, message: &Message, entry: &Entr
                 log::warn!("{}: this control id was used for other bytes before; handled anew", tx.name());
             }
         }
-        let reply = in_carevues_characters(&tx, message);
+        let reply = match seen {
+            Seen::Taken(event) => {
+                in_carevues_characters(&tx, message, |message| adt::finish(&tx, message, event))
+            }
+            _ => in_carevues_characters(&tx, message, |message| tx.carry_out(message)),
+        };
         if reply.outcome == Outcome::Accepted {
             repeats().remember(message, SystemTime::now());
         }
@@ -183,8 +190,12 @@ fn carry_out(gateway: &Gateway, loaded: &Loaded, message: &Message, entry: &Entr
     })
 }
 
-/// Carries out a message in CareVue's character set.
-pub(crate) fn in_carevues_characters(tx: &Transaction, message: &Message) -> Reply {
+/// Does something with a message in CareVue's character set.
+pub(crate) fn in_carevues_characters(
+    tx: &Transaction,
+    message: &Message,
+    carry_out: impl FnOnce(&Message) -> Reply,
+) -> Reply {
     let own = match transcode(message, tx.loaded.profile.charset) {
         Ok(own) => own,
         Err(error) => return Reply::refused(error.to_string()),
@@ -193,7 +204,7 @@ pub(crate) fn in_carevues_characters(tx: &Transaction, message: &Message) -> Rep
         log::warn!("{}: {} characters that CareVue does not have became '?'", tx.name(), own.lost);
     }
     match Message::parse(&own.bytes) {
-        Ok(message) => tx.carry_out(&message),
+        Ok(message) => carry_out(&message),
         Err(error) => Reply::refused(format!("not readable in CareVue's character set: {error}")),
     }
 }
