@@ -262,8 +262,7 @@ fn a_carevue_that_cannot_be_reached_is_told_in_bounded_time() {
     let mut arguments = site.arguments();
     arguments[1] = crate::support::free_port().to_string();
     let daemon = protogen_testkit::Daemon::start(&site.program().args(arguments));
-    let answer =
-        super::support::transact(super::support::address(&daemon), discharge("2").as_bytes()).unwrap();
+    let answer = transact(address(&daemon), discharge("2").as_bytes()).unwrap();
     assert_eq!(told(&String::from_utf8(answer).unwrap()), unreachable);
     // The journal has the message, and no answer of CareVue.
     assert_eq!((site.journal("FWD").len(), site.journal("FAK").len()), (2, 0));
@@ -281,7 +280,7 @@ fn results_are_bounded() {
     arguments[1] = interface.local_addr().unwrap().port().to_string();
     let daemon = protogen_testkit::Daemon::start(&site.program().args(arguments));
     let nmd = |n: usize| format!("MSH|^~\\&|ADM|HOSP|OTHER|UNIT|||NMD|{n}|P|2.3\r");
-    let address = super::support::address(&daemon);
+    let address = address(&daemon);
     let mut senders: Vec<TcpStream> =
         (0..5).map(|n| super::support::begin(address, nmd(n).as_bytes()).unwrap()).collect();
     let mut in_work: Vec<TcpStream> = (0..2).map(|_| interface.accept().unwrap().0).collect();

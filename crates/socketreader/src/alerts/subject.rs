@@ -63,6 +63,10 @@ impl Subject {
             .collect();
         self.begun = self.begun.saturating_add(u32::try_from(news.len()).unwrap_or(u32::MAX));
         self.standing = now_so;
+        if dead < self.dead {
+            // The connection has begun anew with another configuration, and so has its count.
+            self.dead = 0;
+        }
         Turn { news, call: self.call(dead, now, interval) }
     }
 
@@ -187,6 +191,13 @@ mod tests {
         let mut clock = Clock::new();
         assert_eq!(clock.at(0, &[], 8), "! 3 0");
         assert_eq!(clock.at(1, &[], 8), "");
+    }
+
+    #[test]
+    fn a_count_that_begins_anew() {
+        let mut clock = Clock::new();
+        assert_eq!(clock.at(0, &[], 0), "");
+        assert_eq!(clock.at(1, &[], 2), "! 2 0");
     }
 
     #[test]

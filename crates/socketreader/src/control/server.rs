@@ -121,7 +121,7 @@ fn serve(stream: &UnixStream, shared: &Shared) -> io::Result<()> {
 }
 
 fn follow(mut stream: &UnixStream, shared: &Shared) -> io::Result<()> {
-    let Some(lines) = shared.board.follow() else {
+    let Some(lines) = shared.board.followers.follow() else {
         return answer(stream, &json!({ "error": "too many follow already" }));
     };
     log::always!(log::GENERAL, "{} is following", who(stream));

@@ -297,7 +297,7 @@ impl Outlet {
             log::error!(&self.name, "message {sequence} is a dead letter, kept in the journal: {named}");
             log::prod!(&self.name, "its answer was {}", note.escape_ascii());
         }
-        self.board.tell(|| follow::line(&self.name, &current.stored, outcome, &note));
+        self.board.followers.tell(|| follow::line(&self.name, &current.stored, outcome, &note));
         self.record(sequence, outcome, note);
     }
 

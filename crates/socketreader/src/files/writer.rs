@@ -249,7 +249,7 @@ impl Writer {
                     self.outbox.buried();
                 }
                 log::unwanted(&self.name, &stored, outcome, &note);
-                self.board.tell(|| follow::line(&self.name, &stored, outcome, &note));
+                self.board.followers.tell(|| follow::line(&self.name, &stored, outcome, &note));
                 let delivery = Delivery { sequence: stored.sequence, output, outcome, note };
                 self.unrecorded.extend(self.producer.record(delivery).err());
                 continue;
@@ -260,7 +260,7 @@ impl Writer {
             // With its place, so that it is found again: hl7 trace looks there.
             let path = self.settings.dir.join(file);
             let note = std::path::absolute(&path).unwrap_or(path).into_os_string().into_encoded_bytes();
-            self.board.tell(|| follow::line(&self.name, &stored, Outcome::Delivered, &note));
+            self.board.followers.tell(|| follow::line(&self.name, &stored, Outcome::Delivered, &note));
             self.board.meters.of(&self.name).delivered(stored.bytes.len(), stored.time);
             let delivery = Delivery { sequence: stored.sequence, output, outcome: Outcome::Delivered, note };
             self.unrecorded.extend(self.producer.record(delivery).err());

@@ -26,7 +26,7 @@ impl Outlet {
             self.outbox.buried();
         }
         log::unwanted(&self.name, &stored, outcome, &note);
-        self.board.tell(|| follow::line(&self.name, &stored, outcome, &note));
+        self.board.followers.tell(|| follow::line(&self.name, &stored, outcome, &note));
         self.record(stored.sequence, outcome, note);
     }
 }
