@@ -198,22 +198,115 @@ fn a_repeat_waits_for_the_first() {
     assert_eq!((site.asked().len(), site.fsi.take().len()), (1, 1));
 }
 
+/// Each of the three by itself: what is new is in force, what is broken leaves the old of its own kind.
 #[test]
 fn sighup_reads_everything_again_and_what_is_broken_leaves_the_old() {
-    let mut site = Site::new().start();
+    let mut site = Site::new().with_tables().start();
     site.census(&[7]);
+    let oru = super::oru::oru(1, "", &["NM|1-8||4|mmol/l", "NM|2339-0||5|mmol/l"]);
+    assert_eq!(
+        told(&site.send(oru.as_bytes())).1,
+        "1 result forwarded; left out: 1-8: it has no row in LabEventInfo"
+    );
+    // A broken profile, a new list, a new table.
     site.dir.write("etc/cvgateway.toml", "colour = 1\n");
+    site.dir.write("etc/hl7hosts", "127.0.0.1 * ADM * * *\n127.0.0.1 * LAB * * *\n");
+    let table =
+        site.dir.write("own.tab", "\"1-8\":\"X\":\"value1\":\"M\":\"mmol/l\":\"\":0:0:0:0:0:0:9:0.1:1\n");
+    let manager = protogen_testkit::TestCommand::new(env!("CARGO_BIN_EXE_labeventinfomgr"));
+    manager.env("PG_CODELIB", site.dir.join("lib/codes")).arg("-c").arg(table).run().success();
     site.daemon().signal(Signal::SIGHUP);
-    site.daemon().wait_for_stderr("the old profile stays in force");
+    site.daemon().wait_for_stderr(
+        "cvgateway.toml:1: colour: is no key of cvgateway.toml(5); the old profile stays in force",
+    );
+    site.daemon().wait_for_stderr("were read again");
     assert_eq!(told(&site.send(discharge("1").as_bytes())).1, "discharged");
+    assert_eq!(told(&site.send(discharge("2").replace("|ADM|", "|X|").as_bytes())).1, "not allowed");
+    let oru = oru.replace("^R01|1|", "^R01|2|");
+    assert_eq!(
+        told(&site.send(oru.as_bytes())).1,
+        "1 result forwarded; left out: 2339-0: it has no row in LabEventInfo"
+    );
+    // A new profile, a broken list, broken tables.
     site.dir.write("etc/cvgateway.toml", "ignore = [\"ADT^A31\"]\n");
     site.dir.write("etc/hl7hosts", "broken\n");
+    for table in ["LabEventInfo.db", "units.db", "LOINC.db"] {
+        std::fs::remove_dir_all(site.dir.join("lib/codes").join(table)).unwrap();
+    }
     site.daemon().signal(Signal::SIGHUP);
-    site.daemon().wait_for_stderr("were read again");
     site.daemon().wait_for_stderr("the old list stays in force");
-    assert_eq!(told(&site.send(discharge("2").replace("A03", "A31").as_bytes())).1, "ignored by profile");
-    site.dir.write("etc/hl7hosts", "127.0.0.1 * NOBODY * * *\n");
-    site.daemon().signal(Signal::SIGHUP);
-    while told(&site.send(discharge("3").as_bytes())).1 != "not allowed" {}
+    site.daemon().wait_for_stderr(
+        "units.db: no such table; make it with the manager's -c; the old table stays in force",
+    );
+    while told(&site.send(discharge("3").replace("A03", "A31").as_bytes())).1 != "ignored by profile" {}
+    assert_eq!(told(&site.send(discharge("4").replace("|ADM|", "|X|").as_bytes())).1, "not allowed");
+    let oru = oru.replace("^R01|2|", "^R01|3|");
+    assert_eq!(
+        told(&site.send(oru.as_bytes())).1,
+        "1 result forwarded; left out: 2339-0: it has no row in LabEventInfo"
+    );
     assert!(site.daemon().terminate().success());
+}
+
+/// Nobody listens there, or somebody who never answers: the sender is told within the profile's times.
+#[test]
+fn a_carevue_that_cannot_be_reached_is_told_in_bounded_time() {
+    let site = Site::new();
+    site.dir.write("etc/cvgateway.toml", "[time]\nanswer = 1\nconnect = 1\n");
+    let mut site = site.start();
+    site.census(&[7]);
+    site.fsi.answers(Manner::Hang);
+    let unreachable = ("AR".to_owned(), "CareVue unreachable".to_owned());
+    assert_eq!(told(&site.send(discharge("1").as_bytes())), unreachable);
+    site.daemon().wait_for_stderr("no answer within 1s");
+    let mut arguments = site.arguments();
+    arguments[1] = crate::support::free_port().to_string();
+    let daemon = protogen_testkit::Daemon::start(&site.program().args(arguments));
+    let answer =
+        super::support::transact(super::support::address(&daemon), discharge("2").as_bytes()).unwrap();
+    assert_eq!(told(&String::from_utf8(answer).unwrap()), unreachable);
+    // The journal has the message, and no answer of CareVue.
+    assert_eq!((site.journal("FWD").len(), site.journal("FAK").len()), (2, 0));
+}
+
+/// ORU and NMD run beside each other, at most as many as the profile says.
+#[test]
+fn results_are_bounded() {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    let interface = TcpListener::bind("127.0.0.1:0").unwrap();
+    let site = Site::new();
+    site.dir.write("etc/cvgateway.toml", "[limit]\nresults = 2\n");
+    let mut arguments = site.arguments();
+    arguments[1] = interface.local_addr().unwrap().port().to_string();
+    let daemon = protogen_testkit::Daemon::start(&site.program().args(arguments));
+    let nmd = |n: usize| format!("MSH|^~\\&|ADM|HOSP|OTHER|UNIT|||NMD|{n}|P|2.3\r");
+    let address = super::support::address(&daemon);
+    let mut senders: Vec<TcpStream> =
+        (0..5).map(|n| super::support::begin(address, nmd(n).as_bytes()).unwrap()).collect();
+    let mut in_work: Vec<TcpStream> = (0..2).map(|_| interface.accept().unwrap().0).collect();
+    while site.journal("REQ").len() < 5 {
+        std::thread::yield_now();
+    }
+    interface.set_nonblocking(true).unwrap();
+    for _ in 0..3 {
+        assert!(interface.accept().is_err(), "a third one is in work");
+        let mut first = in_work.remove(0);
+        let mut message = String::new();
+        first.read_to_string(&mut message).unwrap();
+        let id = message.split('|').nth(9).unwrap().to_owned();
+        write!(first, "MSH|^~\\&|\rMSA|AA|{id}\r").unwrap();
+        drop(first);
+        interface.set_nonblocking(false).unwrap();
+        in_work.push(interface.accept().unwrap().0);
+        interface.set_nonblocking(true).unwrap();
+    }
+    drop((in_work, interface));
+    let mut taken = 0;
+    for sender in &mut senders {
+        let mut answer = String::new();
+        sender.read_to_string(&mut answer).unwrap();
+        taken += usize::from(told(&answer).0 == "AA");
+    }
+    assert_eq!(taken, 3);
 }

@@ -23,6 +23,8 @@ pub enum Manner {
     Answer(&'static str, &'static str),
     /// Closes without an answer.
     Close,
+    /// Neither answers nor closes.
+    Hang,
     /// With these bytes.
     Bytes(&'static str),
     /// As this says of each control id; none: closes.
@@ -56,6 +58,10 @@ impl Fsi {
                         None => continue,
                     },
                     Manner::Close => continue,
+                    Manner::Hang => {
+                        std::mem::forget(stream);
+                        continue;
+                    }
                     Manner::Bytes(bytes) => bytes.to_owned(),
                 };
                 let _ = stream.write_all(answer.as_bytes());

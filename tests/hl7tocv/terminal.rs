@@ -13,6 +13,9 @@ use protogen_testkit::pty::Pty;
 
 pub const CTRL_C: &str = "\x03";
 
+/// How long the output of a program that has ended is waited for.
+const AFTER_THE_END: Duration = Duration::from_secs(10);
+
 /// A program at a terminal.
 pub struct Terminal {
     pty: Pty,
@@ -51,17 +54,21 @@ impl Terminal {
     /// Waits until the output holds this behind what was looked at before.
     #[track_caller]
     pub fn expect(&mut self, text: &str) -> &mut Terminal {
-        let due = Instant::now() + Duration::from_secs(60);
+        let mut due = Instant::now() + Duration::from_secs(60);
+        let mut has_ended = false;
         loop {
             let output = self.output();
             if let Some(place) = output[self.seen..].find(text) {
                 self.seen += place + text.len();
                 return self;
             }
-            let ended = self.child.try_wait().unwrap();
+            if !has_ended && self.child.try_wait().unwrap().is_some() {
+                // What it wrote last may still be on its way to us.
+                (has_ended, due) = (true, Instant::now() + AFTER_THE_END);
+            }
             assert!(
-                Instant::now() < due && ended.is_none() || self.output()[self.seen..].contains(text),
-                "{text:?} does not come ({ended:?}); behind byte {} of\n{output}",
+                Instant::now() < due,
+                "{text:?} does not come (ended: {has_ended}); behind byte {} of\n{output}",
                 self.seen
             );
             std::thread::sleep(Duration::from_millis(5));

@@ -58,13 +58,101 @@ fn a_look_is_repeated_after_cycletime() {
     router.files("out", 1);
     put(router.dir.join("in/2"), &adt("A2"));
     assert_eq!(router.files("out", 2), [adt("A1"), adt("A2")]);
-    // Not before: an hour is not over within this test.
-    let router = files("cycletime = 3600\nsettle = 0", "");
-    let other = files("cycletime = 0.1\nsettle = 0", "");
+}
+
+/// Looks after an hour only: what is taken before that was told by the system.
+const HOURLY: &str = "cycletime = 3600\nsettle = 0.2";
+
+#[test]
+fn a_file_that_is_renamed_linked_or_closed_is_taken_at_once() {
+    let router = files(HOURLY, "");
+    router.wait_for_log("/in: watched");
+    std::fs::write(router.dir.join("in/1"), adt("A1")).unwrap();
+    router.files("out", 1);
+    put(router.dir.join("in/2"), &adt("A2"));
+    router.files("out", 2);
+    router.dir.write("elsewhere", adt("A3"));
+    std::fs::hard_link(router.dir.join("elsewhere"), router.dir.join("in/3")).unwrap();
+    assert_eq!(router.files("out", 3), [adt("A1"), adt("A2"), adt("A3")]);
+    left(&router, &[]);
+}
+
+#[test]
+fn a_renamed_file_is_complete_whatever_settle_says() {
+    let router = files("cycletime = 3600\nsettle = 3600\nfilemask = *.hl7", "");
+    router.wait_for_log("/in: watched");
+    put(router.dir.join("in/1.hl7"), &adt("A1"));
+    assert_eq!(router.files("out", 1), [adt("A1")]);
+    // Not so what is written in place, nor what does not match.
+    put(router.dir.join("in/2.other"), &adt("A2"));
+    std::fs::write(router.dir.join("in/9.hl7"), adt("A9")).unwrap();
+    put(router.dir.join("in/3.hl7"), &adt("A3"));
+    assert_eq!(router.files("out", 2), [adt("A1"), adt("A3")]);
+    left(&router, &["2.other", "9.hl7"]);
+}
+
+#[test]
+fn many_files_that_come_are_all_taken_in_order() {
+    let router = files("cycletime = 3600\nsettle = 3600\nmaxfiles = 10", "");
+    let messages = adts("A", 500);
+    router.wait_for_log("/in: watched");
+    for (number, message) in messages.iter().enumerate() {
+        put(router.dir.join(format!("in/{number:03}")), message);
+    }
+    let mut taken = router.files("out", 500);
+    taken.sort();
+    assert_eq!(taken, messages);
+    left(&router, &[]);
+}
+
+#[test]
+fn a_directory_that_goes_and_comes_back_is_watched_again() {
+    let router = files(HOURLY, "");
+    let watched = |times: usize| {
+        router.wait(&format!("watched, {times}"), || router.log().matches("/in: watched").count() == times);
+    };
+    watched(1);
+    std::fs::remove_dir(router.dir.join("in")).unwrap();
+    router.wait_for_log("No such file or directory");
+    router.dir.make("in");
+    watched(2);
     put(router.dir.join("in/1"), &adt("A1"));
-    put(other.dir.join("in/1"), &adt("A1"));
-    other.files("out", 1);
-    left(&router, &["1"]);
+    router.files("out", 1);
+    // Another one in its place, with a file in it.
+    let new = router.dir.make("new");
+    put(new.join("2"), &adt("A2"));
+    std::fs::rename(router.dir.join("in"), router.dir.join("old")).unwrap();
+    std::fs::rename(new, router.dir.join("in")).unwrap();
+    router.files("out", 2);
+    put(router.dir.join("in/3"), &adt("A3"));
+    assert_eq!(router.files("out", 3), [adt("A1"), adt("A2"), adt("A3")]);
+}
+
+#[test]
+fn where_nothing_can_be_watched_it_is_looked_as_before() {
+    // A user namespace has a limit of its own.
+    let limit = "echo 0 > /proc/sys/user/max_inotify_instances";
+    let tried = std::process::Command::new("unshare").args(["-U", "-r", "sh", "-c", limit]).output();
+    if !tried.is_ok_and(|tried| tried.status.success()) {
+        return println!("not tested: no user namespace");
+    }
+    let setup = Setup::new().file_in("in", "cycletime = 0.2\nsettle = 0").file_out("out", "");
+    let plain = setup.command().command();
+    let script = format!("{limit}; exec \"$0\" \"$@\"");
+    let arguments = ["-U", "-r", "sh", "-c", &script].map(std::ffi::OsStr::new);
+    let arguments = arguments.into_iter().chain([plain.get_program()]).chain(plain.get_args());
+    let command = protogen_testkit::TestCommand::new("unshare").args(arguments).in_dir(setup.dir.path());
+    let router = setup.start_with(&command);
+    let line = router.wait_for_log("cannot be watched");
+    assert!(
+        line.ends_with("raise fs.inotify.max_user_instances (sysctl); it is looked into every 0.2 s"),
+        "{line}"
+    );
+    put(router.dir.join("in/1"), &adt("A1"));
+    router.files("out", 1);
+    put(router.dir.join("in/2"), &adt("A2"));
+    router.files("out", 2);
+    assert_eq!(router.log().matches("cannot be watched").count(), 1);
 }
 
 #[test]

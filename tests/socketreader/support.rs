@@ -114,6 +114,12 @@ impl Setup {
         self.start_with(&command)
     }
 
+    /// Starts it after making a directory.
+    pub fn start_in(self, directory: &str) -> Router {
+        self.dir.make(directory);
+        self.start()
+    }
+
     /// Starts it by a command made from that of [`command`](Setup::command).
     pub fn start_with(self, command: &TestCommand) -> Router {
         Router { daemon: Daemon::start(command), command: command.clone(), dir: self.dir, ports: self.ports }

@@ -121,3 +121,22 @@ fn a_configuration_with_faults_is_not_tried() {
     router.ask(&["--since", "1d"]).code(2);
     router.end();
 }
+
+#[test]
+fn filters_and_pipes_are_tried() {
+    let (mut router, _) = delivered();
+    let python = "import sys\nwhile True:\n    frame = b''\n    while not frame.endswith(b'\\x1c\\r'):\n        byte = sys.stdin.buffer.read(1)\n        if not byte: sys.exit(0)\n        frame += byte\n    sys.stdout.buffer.write(frame.replace(b'Doe', b'Roe'))\n    sys.stdout.buffer.flush()\n";
+    let pipe = router.dir.write("rename.py", python);
+    let filter = "[files]\nfilter = MSH-10 == A2\n";
+    let pipe = format!("[out]\npipe = python3 {}\n", pipe.display());
+    changed(&router, &[("[files]\n", filter), ("[out]\n", &pipe)]);
+    let told = try_out(&router, &[]);
+    told.code(1).stdout_contains("files: filter: nothing -> MSH-10 == \"A2\"\n");
+    told.stdout_contains(
+        "files: message 1 (ADT^A01 A1, 74 bytes): no longer goes there: its filter does not match\n",
+    );
+    told.stdout_contains("out: message 2 (ADT^A01 A2, 74 bytes): PID-5.1: \"Doe\" -> \"Roe\"\n");
+    told.stdout_contains("files: 1 as before, 0 changed, 2 no longer, 0 new\n");
+    told.stdout_contains("out: 1 as before, 2 changed, 0 no longer, 0 new\n");
+    router.end();
+}

@@ -61,10 +61,20 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("codes/key-process/loincmgr", Target::Within(15e6)),
     ("codes/key-library", Target::Within(5e3)),
     ("codes/index-process/loincmgr", Target::Within(20e6)),
+    // 300 ADT and 2,000 ORU of 20 OBX a second.
+    ("cvgateway/adt", Target::Within(1e9 / 300.0)),
+    ("cvgateway/oru-20-obx", Target::Within(1e9 / 2000.0)),
+    ("cvgateway/resident-growth-over-100000", Target::Memory(4.0 * MIB)),
     // What it adds to the remote command; and that it gives up soon after the limit of a second.
     ("idb_direct/question", Target::Times(0.5, "idb_direct/remote-command-alone")),
     ("idb_direct/missing-patient/wait-1s", Target::Within(1.5e9)),
     ("idb_direct/hung-host/timeout-1s", Target::Within(1.5e9)),
+    ("hl7tocv/first-of-100k", Target::Within(1e9)),
+    ("hl7tocv/message-of-100k", Target::Memory(20.0 * MIB)),
+    ("hl7tocv/memory-growth-100k", Target::Memory(2.0 * MIB)),
+    ("hl7tocv/dead-gateway/refuses", Target::Within(45e9)),
+    ("hl7tocv/dead-gateway/silent", Target::Within(45e9)),
+    ("hl7tocv/dead-gateway/unreachable", Target::Within(45e9)),
 ];
 
 /// One benchmark: its median time, and the bytes it handles in it.

@@ -52,7 +52,7 @@ pub(crate) fn check(args: &Args, places: &Places, has_fsi: bool) -> Result<Exit>
     if has_fsi && let Err(error) = places.fsi.to_connect() {
         fault(error.to_string());
     }
-    for missing in Tables::open(places.site.codes()).1 {
+    for missing in Tables::open(places.site.codes(), None).1 {
         eprintln!("cvgateway: warning: {missing}");
     }
     Ok(if faults == 0 { Exit::Done } else { Exit::Usage })

@@ -62,15 +62,23 @@ impl Places {
         }
     }
 
-    /// Reads everything. `old` stands in for an access list that is broken; without one everybody is refused.
+    /// Reads everything. `old` stands in for what is broken; without it an access list that is broken refuses everybody,
+    /// and a profile that is broken is an error.
     pub(crate) fn load(&self, old: Option<&Loaded>) -> Result<Loaded> {
-        let profile = profile::read(&self.profile())?;
+        let profile = match (profile::read(&self.profile()), old) {
+            (Ok(profile), _) => profile,
+            (Err(error), None) => return Err(error.into()),
+            (Err(error), Some(old)) => {
+                log::error!("{error}; the old profile stays in force");
+                old.profile.clone()
+            }
+        };
         let hosts = protogen_sys::hl7hosts::read(&self.hosts(), self.matching).unwrap_or_else(|error| {
             let then = if old.is_some() { "the old list stays in force" } else { "everyone is refused" };
             log::error!("{error}; {then}");
             old.map(|old| old.hosts.clone()).unwrap_or_default()
         });
-        let (tables, missing) = Tables::open(self.site.codes());
+        let (tables, missing) = Tables::open(self.site.codes(), old.map(|old| &old.tables));
         for what in missing {
             log::warn!("{what}");
         }
@@ -156,7 +164,7 @@ impl Gateway {
                 *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
                 log::info!("profile, access list and tables were read again");
             }
-            Err(error) => log::error!("{error:#}; the old profile stays in force"),
+            Err(error) => log::error!("{error:#}; nothing was read again"),
         }
     }
 

@@ -10,6 +10,7 @@ mod census;
 mod charset;
 mod check;
 pub mod decide;
+pub mod fuzz;
 mod gateway;
 mod journal;
 mod notices;

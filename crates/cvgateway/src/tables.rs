@@ -16,26 +16,33 @@ const MOST_UNITS: usize = 1000;
 
 /// What a result is understood by. Without LabEventInfo and units there are no results; without LOINC only the ids of
 /// LabEventInfo are known.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Tables {
     /// The rows of LabEventInfo by their ids.
-    pub(crate) infos: Option<HashMap<String, LabEventInfo>>,
-    pub(crate) units: Option<KnownUnits>,
-    pub(crate) loinc: Option<Table<Loinc>>,
+    pub(crate) infos: Option<Arc<HashMap<String, LabEventInfo>>>,
+    pub(crate) units: Option<Arc<KnownUnits>>,
+    pub(crate) loinc: Option<Arc<Table<Loinc>>>,
 }
 
 impl Tables {
-    /// Opens what there is, and says what is missing.
-    pub(crate) fn open(codes: &Path) -> (Tables, Vec<String>) {
+    /// Opens what there is, and says what is missing. What was open before stays in the place of what is broken.
+    pub(crate) fn open(codes: &Path, old: Option<&Tables>) -> (Tables, Vec<String>) {
+        let old = old.cloned().unwrap_or_default();
         let mut missing = Vec::new();
-        let mut tell = |what: &str, error: StoreError| missing.push(format!("{error}; {what}"));
+        let mut tell = |error: StoreError, is_old: bool, what: &str| {
+            missing.push(format!("{error}; {}", if is_old { "the old table stays in force" } else { what }));
+        };
         let results = "ORU is answered AR until it is there";
+        let infos = infos(codes).map(Arc::new).map_err(|error| tell(error, old.infos.is_some(), results));
+        let units = Table::open(Units, codes).map(|table| Arc::new(KnownUnits::new(table)));
+        let units = units.map_err(|error| tell(error, old.units.is_some(), results));
+        let only = "only the ids of LabEventInfo are known";
+        let loinc = Table::loinc(codes).map(Arc::new);
+        let loinc = loinc.map_err(|error| tell(error, old.loinc.is_some(), only));
         let tables = Tables {
-            infos: infos(codes).map_err(|error| tell(results, error)).ok(),
-            units: Table::open(Units, codes).map(KnownUnits::new).map_err(|error| tell(results, error)).ok(),
-            loinc: Table::loinc(codes)
-                .map_err(|error| tell("only the ids of LabEventInfo are known", error))
-                .ok(),
+            infos: infos.ok().or(old.infos),
+            units: units.ok().or(old.units),
+            loinc: loinc.ok().or(old.loinc),
         };
         (tables, missing)
     }

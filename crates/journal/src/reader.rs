@@ -33,6 +33,8 @@ pub struct Stored {
     pub bytes: Vec<u8>,
     /// How often an output tried it, as far as it recorded that; 0 but from an [`OutputReader`].
     pub tries: u32,
+    /// An operator wants it sent, again or after all; false but from an [`OutputReader`].
+    pub again: bool,
 }
 
 /// What is written in a journal; see [`Reader::history`].
@@ -179,9 +181,23 @@ impl Reader {
     /// As [`read`](Reader::read).
     pub fn history<B>(
         &self,
+        visit: impl FnMut(Entry<'_>) -> ControlFlow<B>,
+    ) -> Result<Option<B>, JournalError> {
+        self.history_since(SystemTime::UNIX_EPOCH, visit)
+    }
+
+    /// The same without what was written before `time`, as far as whole segments are concerned: some of what it gives
+    /// may be older.
+    ///
+    /// # Errors
+    /// As [`read`](Reader::read).
+    pub fn history_since<B>(
+        &self,
+        time: SystemTime,
         mut visit: impl FnMut(Entry<'_>) -> ControlFlow<B>,
     ) -> Result<Option<B>, JournalError> {
-        Walk::at(self.clone(), 0).with_the_end().each(|line, bytes| match line {
+        let first = self.segment_since(time);
+        Walk::at(self.clone(), first).with_the_end().each(|line, bytes| match line {
             Line::Message { .. } => {
                 stored(line, bytes).map_or(ControlFlow::Continue(()), |stored| visit(Entry::Stored(stored)))
             }
@@ -249,6 +265,15 @@ impl Reader {
         std::mem::take(&mut self.shared.lock().slowest_sync)
     }
 
+    /// The last segment that was opened before `time`, so that all before it is older; 0 for the oldest.
+    fn segment_since(&self, time: SystemTime) -> u64 {
+        let segments = &self.shared.lock().segments;
+        let older = segments.iter().rev().find(|segment| from_millis(segment.opened) < time);
+        let Some(opened) = older.map(|segment| segment.opened) else { return 0 };
+        // One that was begun at a start has the time of the one before it, which may hold later messages.
+        segments.iter().find(|segment| segment.opened == opened).map_or(0, |segment| segment.first)
+    }
+
     /// The inputs of an output now, encoded.
     fn inputs(&self, name: &str) -> BTreeSet<String> {
         let view = self.shared.lock();
@@ -266,5 +291,6 @@ fn stored(line: &Line<'_>, bytes: &[u8]) -> Option<Stored> {
         connection: decode_name(connection),
         bytes: bytes.to_vec(),
         tries: 0,
+        again: false,
     })
 }

@@ -29,6 +29,9 @@ pub enum Outcome {
     Dropped,
     /// An operator gave up all that waited up to and including it: so many messages.
     DroppedThrough(u64),
+    /// The output itself does not want it: it counts as dropped, and as filtered among those. Like a delivery it is
+    /// recorded in its turn, and settles all before it.
+    Filtered,
     /// An operator wants it sent, again or after all; it was delivered or dead.
     Resend,
     /// It was tried so many times, and still waits.
@@ -63,6 +66,8 @@ pub struct Counts {
     pub dead: u64,
     /// Messages dropped.
     pub dropped: u64,
+    /// Those of them that the output itself did not want.
+    pub filtered: u64,
 }
 
 /// The first line of a segment.
@@ -110,10 +115,12 @@ impl Line<'_> {
                 push(out, format_args!("J {VERSION} {first} {previous} {previous_end} {time}"));
             }
             Line::Output { name, cursor, last, counts } => {
-                let Counts { accepted, resent, delivered, dead, dropped } = counts;
+                let Counts { accepted, resent, delivered, dead, dropped, filtered } = counts;
                 push(
                     out,
-                    format_args!("O {name} {cursor} {last} {accepted} {resent} {delivered} {dead} {dropped}"),
+                    format_args!(
+                        "O {name} {cursor} {last} {accepted} {resent} {delivered} {dead} {dropped} {filtered}"
+                    ),
                 );
             }
             Line::Route { output, connection } => push(out, format_args!("I {output} {connection}")),
@@ -138,6 +145,7 @@ impl Line<'_> {
                     Outcome::Dead => push(out, format_args!("dead")),
                     Outcome::Dropped => push(out, format_args!("dropped")),
                     Outcome::DroppedThrough(count) => push(out, format_args!("dropped={count}")),
+                    Outcome::Filtered => push(out, format_args!("filtered")),
                     Outcome::Resend => push(out, format_args!("resend")),
                     Outcome::Tries(tries) => push(out, format_args!("tries={tries}")),
                 }
@@ -176,7 +184,10 @@ impl Line<'_> {
                 let mut number = || parts.next().and_then(self::number);
                 let (cursor, last) = (number()?, number()?);
                 let (accepted, resent, delivered) = (number()?, number()?, number()?);
-                let counts = Counts { accepted, resent, delivered, dead: number()?, dropped: number()? };
+                let (dead, dropped) = (number()?, number()?);
+                // Not in journals of earlier versions.
+                let filtered = parts.next().map_or(Some(0), self::number)?;
+                let counts = Counts { accepted, resent, delivered, dead, dropped, filtered };
                 Line::Output { name, cursor, last, counts }
             }
             "I" => Line::Route { output: parts.next()?, connection: parts.next()? },
@@ -271,6 +282,7 @@ fn outcome(text: &str) -> Option<Outcome> {
         None if text == "delivered" => Outcome::Delivered,
         None if text == "dead" => Outcome::Dead,
         None if text == "dropped" => Outcome::Dropped,
+        None if text == "filtered" => Outcome::Filtered,
         None if text == "resend" => Outcome::Resend,
         Some(("dropped", count)) => Outcome::DroppedThrough(number(count)?),
         Some(("tries", tries)) => Outcome::Tries(number(tries)?.try_into().ok()?),
@@ -294,7 +306,7 @@ mod tests {
 
     #[test]
     fn every_line_reads_back() {
-        let counts = Counts { accepted: 9, resent: 1, delivered: 5, dead: 2, dropped: 1 };
+        let counts = Counts { accepted: 9, resent: 1, delivered: 5, dead: 2, dropped: 1, filtered: 1 };
         let lines = [
             Line::Head(Head { first: 7, previous: 1, previous_end: 4096, time: 17 }),
             Line::Output { name: "a%20b", cursor: 3, last: 9, counts },
@@ -309,6 +321,7 @@ mod tests {
             Line::Delivery { sequence: 1, output: "x", outcome: Outcome::Dead, note: "MSA|AE%0D" },
             Line::Delivery { sequence: 1, output: "x", outcome: Outcome::Dropped, note: "" },
             Line::Delivery { sequence: 1, output: "x", outcome: Outcome::DroppedThrough(12), note: "" },
+            Line::Delivery { sequence: 1, output: "x", outcome: Outcome::Filtered, note: "filter" },
             Line::Delivery { sequence: 1, output: "x", outcome: Outcome::Resend, note: "" },
             Line::Delivery { sequence: 1, output: "x", outcome: Outcome::Tries(2), note: "" },
         ];
@@ -322,6 +335,15 @@ mod tests {
                 assert_eq!(Line::parse(&damaged[..out.len() - 1]), None, "{line:?}, byte {at}");
             }
         }
+    }
+
+    #[test]
+    fn an_output_of_an_earlier_version_has_filtered_nothing() {
+        let mut line = b"O x 3 9 9 1 5 2 1".to_vec();
+        let crc = crc32c(&line);
+        line.extend_from_slice(format!(" {crc:08x}").as_bytes());
+        let counts = Counts { accepted: 9, resent: 1, delivered: 5, dead: 2, dropped: 1, filtered: 0 };
+        assert_eq!(Line::parse(&line), Some(Line::Output { name: "x", cursor: 3, last: 9, counts }));
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl OutputState {
 
     /// How many messages wait, those to be sent again included.
     pub(crate) fn pending(&self) -> u64 {
-        let Counts { accepted, resent, delivered, dead, dropped } = self.counts;
+        let Counts { accepted, resent, delivered, dead, dropped, .. } = self.counts;
         let settled = delivered.saturating_add(dead).saturating_add(dropped);
         accepted.saturating_add(resent).saturating_sub(settled)
     }
@@ -232,6 +232,11 @@ impl OutputState {
                 add(&mut counts.dropped, 1);
                 None
             }
+            (Some(Exception::Resend(_)), Outcome::Filtered) => {
+                add(&mut counts.dropped, 1);
+                add(&mut counts.filtered, 1);
+                None
+            }
             (Some(Exception::Resend(_)), Outcome::Tries(tries)) => Some(Exception::Resend(tries)),
             (Some(Exception::Dead), Outcome::Dropped) => {
                 counts.dead = counts.dead.saturating_sub(1);
@@ -265,7 +270,7 @@ impl OutputState {
             Outcome::Resend => return None,
             // Its operator was faster than its receiver: it counts as dropped.
             _ if was_dropped && !matches!(outcome, Outcome::DroppedThrough(_)) => {
-                if matches!(outcome, Outcome::Delivered | Outcome::Dead) {
+                if matches!(outcome, Outcome::Delivered | Outcome::Dead | Outcome::Filtered) {
                     self.move_behind(sequence);
                 }
             }
@@ -277,6 +282,11 @@ impl OutputState {
                 add(&mut self.counts.dead, 1);
                 self.move_behind(sequence);
                 self.exceptions.insert(sequence, Exception::Dead);
+            }
+            Outcome::Filtered => {
+                add(&mut self.counts.dropped, 1);
+                add(&mut self.counts.filtered, 1);
+                self.move_behind(sequence);
             }
             Outcome::DroppedThrough(count) => {
                 let count = count.min(self.pending());
@@ -393,6 +403,27 @@ mod tests {
         assert_eq!((state.floor(), state.output("x").unwrap().pending()), (5, 0));
         assert_eq!(state.settle(5, "x", Outcome::Dropped, ROOM), Err(Refusal::NotPending));
         assert_eq!(state.settle(4, "z", Outcome::Resend, ROOM), Err(Refusal::NotPending));
+    }
+
+    #[test]
+    fn what_an_output_does_not_want_is_settled_in_its_turn_and_takes_no_room() {
+        let mut state = state();
+        for sequence in 1..=1000 {
+            state.stored(sequence, if sequence % 2 == 0 { "a" } else { "elsewhere" });
+        }
+        for sequence in (2..=998).step_by(2) {
+            state.settle(sequence, "x", Outcome::Filtered, 0).unwrap();
+        }
+        settle(&mut state, 998, "x", Outcome::Resend);
+        settle(&mut state, 998, "x", Outcome::Filtered);
+        let x = state.output("x").unwrap();
+        assert_eq!((x.counts.dropped, x.counts.filtered, x.pending(), x.exceptions.len()), (500, 500, 1, 0));
+        // Its operator was faster.
+        settle(&mut state, 1000, "x", Outcome::Dropped);
+        assert_eq!(state.settle(1000, "x", Outcome::Filtered, ROOM), Ok(()));
+        let x = state.output("x").unwrap();
+        assert_eq!((x.counts.dropped, x.counts.filtered, x.pending()), (501, 500, 0));
+        assert_eq!(state.floor(), 1001);
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(crate) enum Trouble {
     Mismatched,
     /// Files cannot be written.
     Unwritable,
+    /// The command that messages go through fails.
+    Pipe,
 }
 
 impl Trouble {
@@ -51,6 +53,7 @@ impl Trouble {
             Trouble::Unanswered => "unanswered",
             Trouble::Mismatched => "mismatched",
             Trouble::Unwritable => "unwritable",
+            Trouble::Pipe => "pipe",
         }
     }
 }
@@ -153,6 +156,11 @@ impl Outbox {
     /// Whether what waits is to be looked up anew; says so once.
     pub(crate) fn take_stale(&self) -> bool {
         self.stale.load(Ordering::Acquire) && self.stale.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether what waits is to be looked up anew, without taking note of it.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Acquire)
     }
 
     /// What waits was changed by somebody else.

@@ -24,7 +24,7 @@ use crate::rejects::Rejects;
 /// How many files are open beside the sockets: the journal, the log, directories, those of the loop.
 const FILES: usize = 64;
 /// How many of them each connection of the configuration takes at most.
-const FILES_EACH: usize = 4;
+const FILES_EACH: usize = 8;
 
 /// Moves messages until SIGTERM or SIGINT. Our own errors name their causes themselves, so the causes are left out of
 /// the chain (`Error::msg`).

@@ -3,18 +3,23 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use protogen_journal::{Journal, OutputReader, Producer, Stored};
+use protogen_journal::{Journal, Producer};
 use protogen_sys::event_loop::Waker;
 
 use crate::backoff::Backoff;
 use crate::bell::Bell;
+use crate::board::Outbox;
+use crate::config::Connection;
+use crate::gate::{Gate, GateError, Passed, Unwanted};
 use crate::log;
 
 /// The most messages, and about the most bytes, that are read ahead. A longer message is read ahead alone.
 const AHEAD: usize = 64;
 const AHEAD_BYTES: usize = 1 << 20;
+/// How long a longer pause goes on before it is asked whether it is over.
+const SLICE: Duration = Duration::from_millis(100);
 /// The bell is not relied upon alone.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -36,7 +41,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Ahead {
-    messages: VecDeque<Stored>,
+    messages: VecDeque<Passed>,
     bytes: usize,
     /// How often what waits was to be looked up anew.
     turn: u64,
@@ -52,25 +57,30 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Ahead> {
         self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Whether what waits since this turn is to be looked up anew, or the thread is to end.
+    fn is_interrupted(&self, turn: u64) -> bool {
+        self.bell.is_stopping() || self.lock().turn != turn
+    }
 }
 
 impl Feed {
     /// Starts it for an output of the journal.
     pub(crate) fn of(
         journal: &Journal,
-        name: &str,
-        bell: Arc<Bell>,
+        connection: &Connection,
+        outbox: &Arc<Outbox>,
         waker: Arc<Waker>,
     ) -> std::io::Result<Feed> {
-        let missing = || std::io::Error::other(format!("the journal has no output {name}"));
-        let reader = journal.reader().output(name).ok_or_else(missing)?;
-        Feed::start(name, reader, journal.producer(|| {}), bell, waker)
+        let gate = Gate::new(journal.reader(), connection, outbox)?;
+        let bell = Arc::clone(&outbox.bell);
+        Feed::start(&connection.name, gate, journal.producer(|| {}), bell, waker)
     }
 
     /// Starts the thread. `bell` is rung when a message for this output was stored; `waker` when one can be taken.
     fn start(
         name: &str,
-        reader: OutputReader,
+        gate: Gate,
         records: Producer,
         bell: Arc<Bell>,
         waker: Arc<Waker>,
@@ -79,22 +89,35 @@ impl Feed {
         let (threads, name) = (Arc::clone(&shared), name.to_owned());
         let thread = std::thread::Builder::new()
             .name(name.clone())
-            .spawn(move || read(&name, reader, &records, &threads, &waker))?;
+            .spawn(move || read(&name, gate, &records, &threads, &waker))?;
         Ok(Feed { shared, thread: Some(thread) })
     }
 
     /// The next message, if it is there already.
-    pub(crate) fn take(&self) -> Option<Stored> {
-        let mut ahead = self.shared.lock();
-        let stored = ahead.messages.pop_front()?;
-        ahead.bytes -= stored.bytes.len();
+    pub(crate) fn take(&self) -> Option<Passed> {
+        self.take_from(self.shared.lock())
+    }
+
+    /// The next message, if it is there and needs no receiver.
+    pub(crate) fn take_unwanted(&self) -> Option<Unwanted> {
+        let ahead = self.shared.lock();
+        let is_unwanted = matches!(ahead.messages.front(), Some(Passed::Unwanted(_)));
+        match is_unwanted.then(|| self.take_from(ahead)).flatten() {
+            Some(Passed::Unwanted(unwanted)) => Some(unwanted),
+            _ => None,
+        }
+    }
+
+    fn take_from(&self, mut ahead: MutexGuard<'_, Ahead>) -> Option<Passed> {
+        let passed = ahead.messages.pop_front()?;
+        ahead.bytes -= passed.stored().bytes.len();
         // Asked for more while half of it is still there.
         let ask = ahead.messages.len() == AHEAD / 2 || ahead.messages.is_empty();
         drop(ahead);
         if ask {
             self.shared.room.ring();
         }
-        Some(stored)
+        Some(passed)
     }
 
     /// Looks up anew what waits: somebody else has changed it.
@@ -122,7 +145,7 @@ impl Drop for Feed {
     }
 }
 
-fn read(name: &str, mut reader: OutputReader, records: &Producer, shared: &Shared, waker: &Waker) {
+fn read(name: &str, mut gate: Gate, records: &Producer, shared: &Shared, waker: &Waker) {
     let (mut backoff, mut turn) = (Backoff::default(), 0);
     while shared.bell.wait(LOOK) {
         loop {
@@ -134,7 +157,7 @@ fn read(name: &str, mut reader: OutputReader, records: &Producer, shared: &Share
                 turn = now;
                 // What was delivered before counts first: the queue of records is written.
                 records.store(&[]);
-                reader.rewind();
+                gate.rewind();
             }
             if !has_room {
                 if !shared.room.wait(LOOK) {
@@ -142,16 +165,16 @@ fn read(name: &str, mut reader: OutputReader, records: &Producer, shared: &Share
                 }
                 continue;
             }
-            match reader.next() {
-                Ok(Some(stored)) => {
+            match gate.next(&|| shared.is_interrupted(turn)) {
+                Ok(Some(passed)) => {
                     backoff.reset();
                     let mut ahead = shared.lock();
                     if ahead.turn != turn {
                         continue;
                     }
                     let was_empty = ahead.messages.is_empty();
-                    ahead.bytes += stored.bytes.len();
-                    ahead.messages.push_back(stored);
+                    ahead.bytes += passed.stored().bytes.len();
+                    ahead.messages.push_back(passed);
                     drop(ahead);
                     if was_empty {
                         // Fails only when the loop is gone.
@@ -159,8 +182,19 @@ fn read(name: &str, mut reader: OutputReader, records: &Producer, shared: &Share
                     }
                 }
                 Ok(None) => break,
+                Err(GateError::Stopped) if shared.bell.is_stopping() => return,
+                Err(GateError::Stopped) => {}
+                Err(GateError::Later(pause)) => {
+                    let due = Instant::now() + pause;
+                    while Instant::now() < due && !shared.is_interrupted(turn) {
+                        shared.bell.pause(SLICE.min(due.saturating_duration_since(Instant::now())));
+                    }
+                    if shared.bell.is_stopping() {
+                        return;
+                    }
+                }
                 Err(error) => {
-                    log::error!(name, "cannot read the journal: {error}");
+                    log::error!(name, "{error}");
                     if !shared.bell.pause(backoff.pause()) {
                         return;
                     }

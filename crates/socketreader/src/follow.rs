@@ -17,6 +17,7 @@ pub(crate) fn line(output: &str, stored: &Stored, outcome: Outcome, note: &[u8])
         Outcome::Delivered => "delivered",
         Outcome::Dead => "dead",
         Outcome::Dropped => "dropped",
+        Outcome::Filtered => "filtered",
         _ => "other",
     };
     let taken = SystemTime::now().duration_since(stored.time).unwrap_or_default();

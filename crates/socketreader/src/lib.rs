@@ -13,6 +13,7 @@ mod engine;
 mod feed;
 mod files;
 mod follow;
+mod gate;
 mod log;
 mod rejects;
 mod tryout;

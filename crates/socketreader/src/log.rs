@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use ::log::{Level, LevelFilter, Record};
 use memchr::memchr2;
 use protogen_core::hl7::Message;
+use protogen_journal::{Outcome, Stored};
 use protogen_sys::log::{Log, LogError, Setup, printable};
 
 use crate::config::LogLevel;
@@ -125,6 +126,19 @@ pub(crate) fn received_or_sent(connection: &str, peer: &str, what: &str, message
         debug!(connection, "{peer}: {what}, in hexadecimal:{digits}");
     } else {
         debug!(connection, "{peer}: {what} {}", message.escape_ascii());
+    }
+}
+
+/// Writes what is recorded of a message that is settled without a receiver. A note of ours at `info`; what was answered
+/// may have parts of the message in it.
+pub(crate) fn unwanted(connection: &str, stored: &Stored, outcome: Outcome, note: &[u8]) {
+    let (sequence, named) = (stored.sequence, Named(&stored.bytes));
+    if outcome == Outcome::Filtered {
+        let why = String::from_utf8_lossy(note);
+        info!(connection, "message {sequence} is not delivered, {why}: {named}");
+    } else {
+        error!(connection, "message {sequence} is a dead letter, kept in the journal: {named}");
+        prod!(connection, "its answer was {}", note.escape_ascii());
     }
 }
 

@@ -147,7 +147,7 @@ impl Pipes<'_> {
     }
 }
 
-fn set_nonblocking(pipe: &impl AsFd) -> io::Result<()> {
+pub(crate) fn set_nonblocking(pipe: &impl AsFd) -> io::Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(pipe, FcntlArg::F_GETFL)?);
     fcntl(pipe, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).map(drop).map_err(io::Error::from)
 }

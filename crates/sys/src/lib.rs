@@ -1,9 +1,9 @@
 //! Everything that touches the operating system, for the programs of this workspace.
 //!
 //! - running: [`event_loop`], [`connection`], [`daemon`], [`pid_file`], [`sd_notify`], [`exit`], [`log`], [`child`],
-//!   [`open_files`]
+//!   [`coprocess`], [`open_files`]
 //! - lines and users: [`tty`], [`unix_socket`], [`terminal`]
-//! - files: [`files`], [`access`], [`durable`], [`spool`], [`lock`], [`toml_file`]
+//! - files: [`files`], [`access`], [`directory_watch`], [`durable`], [`spool`], [`lock`], [`toml_file`]
 //! - the site: [`site`], [`services`], [`illp`], [`hl7hosts`], [`mail`], [`carevue`]
 //!
 //! A failure is a value that names the file and says what to do next; nothing here ends the process. Files are made
@@ -13,7 +13,9 @@ pub mod access;
 pub mod carevue;
 pub mod child;
 pub mod connection;
+pub mod coprocess;
 pub mod daemon;
+pub mod directory_watch;
 pub mod durable;
 pub mod event_loop;
 pub mod exit;

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -85,15 +85,18 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(programs: &Path) -> Result<Bench> {
-        let place = Scratch::new("cvgateway")?;
+    fn new(programs: &Path, place: Scratch) -> Result<Bench> {
         let etc = place.path().join("etc");
         std::fs::create_dir_all(&etc)?;
         std::fs::write(etc.join("hl7hosts"), "127.0.0.1 * * * * *\n")?;
         std::fs::write(etc.join("cvgateway.toml"), "")?;
         for (program, table) in [("unitmgr", "units.tab"), ("labeventinfomgr", "LabEventInfo.tab")] {
             let mut command = Command::new(programs.join(program));
-            command.arg("-c").arg(Path::new("etc").join(table)).env("PG_HOME", place.path());
+            command
+                .stderr(Stdio::null())
+                .arg("-c")
+                .arg(Path::new("etc").join(table))
+                .env("PG_HOME", place.path());
             if !command.status()?.success() {
                 return Err(format!("{program} has failed").into());
             }
@@ -127,22 +130,28 @@ impl Bench {
 
 fn measure(programs: &Path, results: &Path, parts: &[&str]) -> Result<()> {
     let programs = programs.canonicalize()?;
-    let bench = Bench::new(&programs)?;
     let mut rows = Map::new();
     let wanted = |part: &str| parts.is_empty() || parts.contains(&part);
-    for (name, message, count) in
-        [("adt", adt as fn(u64) -> Vec<u8>, ADT), ("oru-20-obx", oru as fn(u64) -> Vec<u8>, ORU)]
-    {
-        if !wanted(name) {
-            continue;
-        }
+    // The journal is in memory, or what the file system does for its four files a message would be measured: ext4 takes
+    // minutes until many removed files are forgotten, and the rows before this one have removed many.
+    let memory_disk = Path::new("/dev/shm");
+    let place = match memory_disk.is_dir() {
+        true => Scratch::below(memory_disk, "cvgateway")?,
+        false => Scratch::new("cvgateway")?,
+    };
+    let bench = Bench::new(&programs, place)?;
+    let kinds = [("adt", adt as fn(u64) -> Vec<u8>, ADT), ("oru-20-obx", oru as fn(u64) -> Vec<u8>, ORU)];
+    for (name, message, count) in kinds.into_iter().filter(|(name, ..)| wanted(name)) {
         let bare = Program::announced(Command::new(std::env::current_exe()?).arg("bare"))?;
         let (floor, _) = load(bare.address, message, 0..count)?;
         row(&mut rows, &format!("bare-illp-{name}"), floor, message(0).len());
-        let gateway = bench.gateway()?;
-        let (rate, longest) = load(gateway.address, message, 0..count)?;
-        row(&mut rows, name, rate, message(0).len());
-        eprintln!("  longest answer {:.1} ms", longest.as_secs_f64() * 1e3);
+        speed(&bench, name, message, count, &mut rows)?;
+    }
+    if wanted("disk") {
+        let bench = Bench::new(&programs, Scratch::new("cvgateway")?)?;
+        for (name, message, count) in kinds {
+            speed(&bench, &format!("{name}-on-disk"), message, count, &mut rows)?;
+        }
     }
     if wanted("adt-program") {
         // The same with a program that is started for each look, and does nothing but answer.
@@ -167,9 +176,24 @@ fn measure(programs: &Path, results: &Path, parts: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// How many messages a gateway takes.
+fn speed(
+    bench: &Bench,
+    name: &str,
+    message: fn(u64) -> Vec<u8>,
+    count: u64,
+    rows: &mut Map<String, Value>,
+) -> Result<()> {
+    let gateway = bench.gateway()?;
+    let (rate, longest) = load(gateway.address, message, 0..count)?;
+    row(rows, name, rate, message(0).len());
+    eprintln!("  longest answer {:.1} ms", longest.as_secs_f64() * 1e3);
+    Ok(())
+}
+
 /// What the gateway holds after so many messages, and how much that is more than after the first of them.
 fn memory(bench: &Bench, rows: &mut Map<String, Value>) -> Result<()> {
-    let both = |n: u64| if n % 2 == 0 { adt(n) } else { oru(n) };
+    let both = |n: u64| if n.is_multiple_of(2) { adt(n) } else { oru(n) };
     let gateway = bench.gateway()?;
     load(gateway.address, both, 0..WARM)?;
     let early = gateway.resident();

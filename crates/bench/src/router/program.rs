@@ -72,7 +72,15 @@ impl Scratch {
     /// # Errors
     /// What the system says.
     pub fn new(name: &str) -> io::Result<Scratch> {
-        let path = std::env::temp_dir().join(format!("bench-{name}-{}", std::process::id()));
+        Scratch::below(&std::env::temp_dir(), name)
+    }
+
+    /// Makes one below this directory.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn below(directory: &Path, name: &str) -> io::Result<Scratch> {
+        let path = directory.join(format!("bench-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path)?;
         Ok(Scratch(path))
     }

@@ -2,7 +2,8 @@
 //!
 //! A [`Message`] is a view over bytes: parsing finds segments and fields in one pass and copies nothing. A
 //! [`Path`] names a place, a [`Value`] is what stands there. An [`Editor`] changes a message and leaves every
-//! other byte alone. A [`Splitter`] cuts a stream into messages, an [`Acknowledgment`] answers one.
+//! other byte alone. A [`Splitter`] cuts a stream into messages, an [`Acknowledgment`] answers one, a [`Filter`]
+//! says whether one is wanted.
 
 mod ack;
 mod batch;
@@ -14,6 +15,7 @@ mod diff;
 mod edit;
 mod error;
 mod escape;
+mod filter;
 mod header;
 mod index;
 mod message;
@@ -39,6 +41,7 @@ pub use diff::{Difference, diff};
 pub use edit::{EditError, Editor};
 pub use error::{HeaderError, ParseError};
 pub use escape::{EncodeError, decode, display, encode};
+pub use filter::{Filter, FilterError, MAX_FILTER, MAX_FILTER_DEPTH, MAX_FILTER_TESTS};
 pub use header::Accepted;
 pub use index::Index;
 pub use message::{Message, Segment};

@@ -36,7 +36,11 @@ pub(super) fn close(id: &str, events: &[&Event]) -> Account {
     let is_of_a_router = |event: &&&Event| {
         matches!(
             event.what,
-            What::Pending { .. } | What::Dead { .. } | What::Dropped { .. } | What::Delivered { .. }
+            What::Pending { .. }
+                | What::Dead { .. }
+                | What::Dropped { .. }
+                | What::Filtered { .. }
+                | What::Delivered { .. }
         )
     };
     let (first, then): (Vec<&Event>, Vec<&Event>) = events.iter().partition(|event| is_of_a_router(event));
@@ -45,6 +49,7 @@ pub(super) fn close(id: &str, events: &[&Event]) -> Account {
             What::Pending { output } => ends.push(format!("waiting for {output}")),
             What::Dead { output, .. } => ends.push(format!("dead letter of {output}")),
             What::Dropped { output } => ends.push(format!("dropped, for {output}")),
+            What::Filtered { output, why } => ends.push(format!("not for {output} ({why})")),
             What::Delivered { output, answer } => {
                 ends.push(format!("at the receiver of {output} ({answer})"));
             }

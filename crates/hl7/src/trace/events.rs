@@ -66,6 +66,8 @@ pub(super) enum What {
     Dead { output: String, answer: String },
     /// An operator dropped it.
     Dropped { output: String },
+    /// An output of the router does not want it.
+    Filtered { output: String, why: String },
     /// It waits in a spool directory, whose queue is blocked for this reason.
     Spooled { blocked: Option<String> },
     /// It is what a message was before an operator edited it.
@@ -113,6 +115,7 @@ impl What {
             What::Delivered { .. } | What::Written { .. } => "delivered",
             What::Dead { .. } => "dead",
             What::Dropped { .. } => "dropped",
+            What::Filtered { .. } => "filtered",
             What::Spooled { .. } => "spooled",
             What::Edited => "edited",
             What::Refused { .. } => "refused",
@@ -135,6 +138,7 @@ impl What {
             What::Written { output, file } => format!("written by {output} as {}", file.display()),
             What::Dead { output, answer } => format!("dead letter of {output}: {answer}"),
             What::Dropped { output } => format!("dropped by an operator, for {output}"),
+            What::Filtered { output, why } => format!("not for {output}: {why}"),
             What::Spooled { blocked: None } => "waits in this spool directory".to_owned(),
             What::Spooled { blocked: Some(reason) } => {
                 format!("waits in this spool directory, whose queue is blocked: {reason}")

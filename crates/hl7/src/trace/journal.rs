@@ -89,6 +89,7 @@ fn told(output: &str, outcome: Outcome, note: Vec<u8>) -> Option<What> {
         }
         Outcome::Delivered => What::Delivered { output, answer: answer(&note) },
         Outcome::Dead => What::Dead { output, answer: answer(&note) },
+        Outcome::Filtered => What::Filtered { output, why: String::from_utf8_lossy(&note).into_owned() },
         Outcome::Dropped | Outcome::DroppedThrough(_) => What::Dropped { output },
         Outcome::Resend | Outcome::Tries(_) => What::Pending { output },
         _ => return None,

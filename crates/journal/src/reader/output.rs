@@ -62,7 +62,7 @@ impl OutputReader {
             if let Some((sequence, tries)) = resend {
                 self.again.insert(sequence);
                 match self.reader.read(sequence)? {
-                    Some(stored) => return Ok(Some(Stored { tries, ..stored })),
+                    Some(stored) => return Ok(Some(Stored { tries, again: true, ..stored })),
                     None => continue,
                 }
             }

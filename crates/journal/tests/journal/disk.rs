@@ -200,3 +200,35 @@ fn resident() -> u64 {
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
+
+#[test]
+fn the_history_since_a_time_misses_nothing_that_is_younger() {
+    let dir = Dir::new();
+    let place = dir.join("j");
+    let mut from = 0;
+    // Each opening has other outputs, so that a segment begins in the middle.
+    for opening in 0..3 {
+        let settings = Settings { outputs: vec![output(&format!("x{opening}"), &["a"])], ..settings() };
+        let (journal, _) = Journal::open(&place, settings).unwrap();
+        let producer = producer(&journal);
+        let messages =
+            (from..from + 50).map(|second| Message { time: at(second), ..message("a", vec![b'x'; 500]) });
+        assert!(store_each(&producer, messages).iter().all(Result::is_ok));
+        from += 50;
+    }
+    let reader = Reader::open(&place).unwrap();
+    assert!(reader.stats().segments > 4);
+    for second in 0..150 {
+        let mut seen = Vec::new();
+        let visited = reader.history_since(at(second), |entry| {
+            if let Entry::Stored(stored) = entry {
+                seen.push(stored.time);
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        assert_eq!(visited.unwrap(), None);
+        assert!(seen.is_sorted() && seen.last() == Some(&at(149)), "{second}");
+        assert!(seen.contains(&at(second)), "{second}: begins with {:?}", seen.first());
+        assert!(second < 140 || seen.len() < 80, "{second}: {} are read", seen.len());
+    }
+}

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use protogen_journal::{
-    Completion, Delivery, Journal, Message, Outcome, Output, Producer, Reader, Refusal, Settings, Stored,
+    Completion, Delivery, Entry, Journal, Message, Outcome, Output, Producer, Reader, Refusal, Settings,
+    Stored,
 };
 
 /// So long a test waits for what must come.

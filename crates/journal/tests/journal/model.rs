@@ -19,6 +19,7 @@ struct Queue {
     again: Vec<u64>,
     dead: Vec<u64>,
     done: Vec<u64>,
+    filtered: u64,
 }
 
 const OUTPUTS: [(&str, &[&str]); 3] = [("x", &["a", "b"]), ("y", &["b"]), ("z", &["b", "c"])];
@@ -46,7 +47,8 @@ impl Model {
         let choice = random.below(12);
         let (sequence, outcome) =
             match if many && matches!(choice, 5 | 9 | 10) { 7 + choice % 2 } else { choice } {
-                0..5 => (head(&mut queue.waits)?, Outcome::Delivered),
+                0..4 => (head(&mut queue.waits)?, Outcome::Delivered),
+                4 => (head(&mut queue.waits)?, Outcome::Filtered),
                 5 => (head(&mut queue.waits)?, Outcome::Dead),
                 6 => (pick(&mut queue.waits, random)?, Outcome::Dropped),
                 7 => (pick(&mut queue.again, random)?, Outcome::Delivered),
@@ -62,6 +64,10 @@ impl Model {
             };
         match outcome {
             Outcome::Delivered => queue.done.push(sequence),
+            Outcome::Filtered => {
+                queue.filtered += 1;
+                queue.done.push(sequence);
+            }
             Outcome::Dead => queue.dead.push(sequence),
             Outcome::Resend => queue.again.push(sequence),
             _ => {}
@@ -84,6 +90,7 @@ impl Model {
             assert_eq!(waiting(reader, &stats.name), expected, "{why}: output {}", stats.name);
             assert_eq!(stats.pending, expected.len() as u64, "{why}: output {}", stats.name);
             assert_eq!(stats.counts.dead, queue.dead.len() as u64, "{why}: output {}", stats.name);
+            assert_eq!(stats.counts.filtered, queue.filtered, "{why}: output {}", stats.name);
         }
     }
 }

@@ -15,6 +15,8 @@ pub(super) enum Kind {
     Down,
     /// Files cannot be written.
     Unwritable,
+    /// The command of `pipe` fails.
+    Pipe,
     /// A message has been waiting too long.
     Old,
     /// The receiver closes without an answer to the same message.
@@ -34,6 +36,7 @@ impl Kind {
             Trouble::Unanswered => Kind::Unanswered,
             Trouble::Mismatched => Kind::Mismatched,
             Trouble::Unwritable => Kind::Unwritable,
+            Trouble::Pipe => Kind::Pipe,
         }
     }
 
@@ -44,6 +47,7 @@ impl Kind {
             Kind::Held => "queue held",
             Kind::Down => "no receiver",
             Kind::Unwritable => "cannot write files",
+            Kind::Pipe => "pipe fails",
             Kind::Old => "messages wait too long",
             Kind::Unanswered => "no answer",
             Kind::Mismatched => "answers to other messages",

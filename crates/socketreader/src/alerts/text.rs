@@ -121,7 +121,9 @@ impl Letter<'_> {
             let message = message.map_or_else(|| "N".to_owned(), |number| number.to_string());
             let remedy = match kind {
                 Kind::Stopped => &[("--resume", "")] as &[(&str, &str)],
-                Kind::Held | Kind::Unanswered => &[("--resume", ""), ("--drop", message.as_str())],
+                Kind::Held | Kind::Unanswered | Kind::Pipe => {
+                    &[("--resume", ""), ("--drop", message.as_str())]
+                }
                 _ => &[],
             };
             writeln!(out, "  {}", advice(kind))?;
@@ -147,6 +149,9 @@ fn advice(kind: &Kind) -> &'static str {
         }
         Kind::Down => "start the receiver, or mend the way to it; what waits is sent by itself.",
         Kind::Unwritable => "make the directory or room on its disk; it is tried by itself.",
+        Kind::Pipe => {
+            "mend the command of pipe; it is tried by itself. To try at once, or to give the message up:"
+        }
         Kind::Old => "see what keeps the receiver; what waits is sent by itself.",
         Kind::Unanswered => "see why the receiver closes on this message. To try at once, or to give it up:",
         Kind::Mismatched => "the receiver names other messages in MSA-2: mend it there, or see matchack.",

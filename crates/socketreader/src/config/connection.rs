@@ -6,7 +6,7 @@ use std::time::Duration;
 use protogen_core::llp::mllp;
 use protogen_sys::services::{Place, ServiceError};
 
-use super::{Mask, Policy};
+use super::{Gate, Mask, Policy};
 
 /// A connection that `useconnections` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Connection {
     pub max_pending: u64,
     /// Of an outgoing connection: a message that has waited longer is an alert; zero never is.
     pub max_age: Duration,
+    /// Of an outgoing connection: which messages it delivers.
+    pub gate: Gate,
     /// What it does wrong on purpose.
     pub debug: Debug,
 }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use protogen_core::hl7::Filter;
+
 use super::{Alert, Debug, LogLevel, Mask, MatchAck, OnRefusal};
 
 /// The options of one section, with the defaults of those that are not set.
@@ -29,6 +31,10 @@ pub(super) struct Draft {
     pub maxsize: u64,
     pub maxpending: u64,
     pub maxage: Duration,
+    pub filter: Option<Filter>,
+    pub dedupe: Duration,
+    pub pipe: Option<String>,
+    pub pipetimeout: Duration,
 
     pub queuedb: Option<PathBuf>,
     pub useack: bool,

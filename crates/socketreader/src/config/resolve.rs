@@ -11,8 +11,8 @@ use super::options::Place;
 use super::problem::{At, Problems};
 use super::section::{Parsed, shown};
 use super::{
-    Connection, FileIn, FileOut, General, Kind, LogLevel, MatchAck, Naming, OnRefusal, Policy, Socket,
-    StateDir, StateDirFrom,
+    Connection, FileIn, FileOut, Gate, General, Kind, LogLevel, MatchAck, Naming, OnRefusal, Pipe, Policy,
+    Socket, StateDir, StateDirFrom,
 };
 
 /// A section, and the connection it makes if it says enough.
@@ -114,6 +114,7 @@ pub(super) fn connection(parsed: &Parsed<'_>, problems: &mut Problems) -> Option
         kind,
         max_pending: draft.maxpending,
         max_age: draft.maxage,
+        gate: gate(draft),
         debug: draft.debug.clone(),
     })
 }
@@ -172,6 +173,16 @@ fn socket(parsed: &Parsed<'_>, problems: &mut Problems) -> Socket {
         timeout: draft.timeout,
         policy: policy(draft),
     }
+}
+
+fn gate(draft: &Draft) -> Gate {
+    let pipe = draft.pipe.clone().map(|command| Pipe {
+        command,
+        timeout: draft.pipetimeout,
+        max_message: protogen_core::hl7::MAX_MESSAGE,
+        breaker: draft.breaker,
+    });
+    Gate { filter: draft.filter.clone(), dedupe: draft.dedupe, pipe }
 }
 
 fn policy(draft: &Draft) -> Policy {

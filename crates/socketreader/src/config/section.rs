@@ -107,7 +107,9 @@ impl<'a> SectionReader<'a> {
                 }
                 Some(row) if is_own => problems.warning(at, misplaced(row, parsed.place)),
                 None if !self.referenced.contains(&entry.name) => {
-                    problems.error(at, unknown(&entry.name, parsed.place));
+                    // What stands in [DEFAULT] is told once, whatever sections inherit it.
+                    let place = if is_own { parsed.place } else { Place::CONNECTION };
+                    problems.error(at, unknown(&entry.name, place));
                 }
                 Some(_) | None => {}
             }

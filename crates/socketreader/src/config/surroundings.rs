@@ -5,19 +5,31 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use protogen_sys::access::{self, Use};
+use protogen_sys::child::{Limits, run};
 use protogen_sys::files::directory_of;
 
 use super::problem::{At, Problems};
 use super::resolve::Found;
-use super::section::Parsed;
+use super::section::{Parsed, shown};
 use super::{Connection, FileIn, Kind, LogLevel, Socket, StateDir};
+
+/// How long the shell may take to read a command, and the most bytes of its complaint.
+const SHELL_TIME: Duration = Duration::from_secs(5);
+const MAX_COMPLAINT: usize = 4096;
 
 /// Checks what one connection needs.
 pub(super) fn connection(found: &Found<'_>, problems: &mut Problems) {
-    let Some(Connection { kind, .. }) = &found.connection else { return };
+    let Some(Connection { kind, gate, .. }) = &found.connection else { return };
     let parsed = &found.parsed;
+    if let Some(pipe) = &gate.pipe
+        && let Some(text) = syntax_error(&pipe.command)
+    {
+        problems.error(parsed.at("pipe"), text);
+    }
     match kind {
         Kind::SocketIn(_) => {}
         Kind::SocketOut(socket) => {
@@ -32,6 +44,17 @@ pub(super) fn connection(found: &Found<'_>, problems: &mut Problems) {
             directory(parsed.at("messagedir"), "messagedir", &file.dir, Use::Make, problems);
         }
     }
+}
+
+/// What the shell says about a command that it cannot read; it is not run.
+fn syntax_error(command: &str) -> Option<String> {
+    let limits = Limits { time: SHELL_TIME, output: MAX_COMPLAINT };
+    let read = run(Command::new("/bin/sh").args(["-n", "-c", command]), b"", limits);
+    // Without a shell the start of the command fails, and says so.
+    let read = read.ok().filter(|read| !read.status.success() && !read.timed_out)?;
+    let complaint = String::from_utf8_lossy(&read.stderr);
+    let complaint = complaint.lines().next().unwrap_or_default();
+    Some(format!("pipe: the shell cannot read the command: {}", shown(complaint.as_bytes())))
 }
 
 fn file_in(found: &Found<'_>, file: &FileIn, problems: &mut Problems) {

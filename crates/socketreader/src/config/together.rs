@@ -30,9 +30,13 @@ pub(super) fn widen_outputs(connections: &mut [Connection]) {
         .filter_map(|connection| Some((connection.queue.clone(), connection.kind.max_size()?)))
         .collect();
     for connection in connections {
+        let sizes = sizes.iter().filter(|(queue, _)| *queue == connection.queue).map(|(_, size)| *size);
+        let Some(longest) = sizes.max() else { continue };
         if let Kind::SocketOut(socket) = &mut connection.kind {
-            let sizes = sizes.iter().filter(|(queue, _)| *queue == connection.queue).map(|(_, size)| *size);
-            socket.mllp.max_message = sizes.max().unwrap_or(socket.mllp.max_message);
+            socket.mllp.max_message = longest;
+        }
+        if let Some(pipe) = &mut connection.gate.pipe {
+            pipe.max_message = longest;
         }
     }
 }

@@ -58,6 +58,7 @@ fn queues(
             "delivered": counts.delivered,
             "dead": counts.dead,
             "dropped": counts.dropped,
+            "filtered": counts.filtered,
         })
     });
     json!({ "running": is_running, "queues": rows.collect::<Value>() })
@@ -80,6 +81,7 @@ fn state(look: &Look, is_running: bool, is_in_use: bool) -> &'static str {
         None if has(Trouble::Down) => "no receiver",
         None if has(Trouble::Held) => "held",
         None if has(Trouble::Unwritable) => "cannot write",
+        None if has(Trouble::Pipe) => "pipe fails",
         None => "running",
     }
 }

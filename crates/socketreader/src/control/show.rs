@@ -7,7 +7,7 @@ use anyhow::{Error, bail};
 use jiff::Timestamp;
 use memchr::memchr2;
 use protogen_core::hl7::Message;
-use protogen_journal::{Reader, Stored};
+use protogen_journal::{Outcome, Reader, Stored};
 use protogen_sys::exit::Exit;
 use serde_json::{Value, json};
 
@@ -100,7 +100,10 @@ fn row(journal: &Reader, output: &Output<'_>, stored: &Stored, is_alone: bool) -
         "message": stored.sequence,
         "time": Timestamp::try_from(stored.time).unwrap_or_default().to_string(),
         "from": stored.connection,
-        "state": standing.name(),
+        "state": match &note {
+            Some((Outcome::Filtered, _)) => "filtered",
+            _ => standing.name(),
+        },
         "type": header.as_ref().map(|header| text(header.header(9).raw())),
         "id": header.as_ref().map(|header| text(header.control_id())),
         "bytes": stored.bytes.len(),
@@ -140,7 +143,8 @@ fn whole(stored: &Stored, row: &Value) -> String {
     text += "\n";
     text += &segments(&stored.bytes);
     if let Some(answer) = row["answer"].as_str().filter(|answer| !answer.is_empty()) {
-        text += "\nanswered, or written as:\n";
+        text +=
+            if row["state"] == "filtered" { "\nnot delivered:\n" } else { "\nanswered, or written as:\n" };
         text += &segments(answer.as_bytes());
     }
     text

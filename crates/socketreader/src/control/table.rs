@@ -21,6 +21,14 @@ pub(super) fn queues(found: &Value) -> String {
         lines.push([text("connection"), number("pending"), oldest, number("dead"), state, text("error")]);
     }
     let mut table = columns(&lines);
+    for row in rows {
+        let filtered = row["filtered"].as_u64().unwrap_or(0);
+        if filtered > 0 {
+            let verb = if filtered == 1 { "message was" } else { "messages were" };
+            let name = row["connection"].as_str().unwrap_or_default();
+            table += &format!("{name}: {filtered} {verb} not for it.\n");
+        }
+    }
     if found["running"] != true {
         table += "The daemon is down.\n";
     }

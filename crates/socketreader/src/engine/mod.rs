@@ -83,7 +83,7 @@ impl Engine {
             if let Kind::SocketOut(socket) = &connection.kind {
                 let Some(outbox) = board.outbox(&connection.name) else { continue };
                 outbox.served_by(events.waker());
-                let feed = Feed::of(&journal, &connection.name, Arc::clone(&outbox.bell), events.waker())?;
+                let feed = Feed::of(&journal, connection, outbox, events.waker())?;
                 let seen_by = (Arc::clone(&board), Arc::clone(outbox));
                 let records = Arc::clone(&producer);
                 outlets.push(Outlet::new(outlets.len(), connection, socket, feed, records, seen_by));
@@ -236,6 +236,8 @@ impl Engine {
                 self.handle(event, Instant::now());
             }
         }
+        // All at once, for some may have to wait for the end of a command.
+        self.outlets.iter().for_each(|outlet| outlet.feed().bell().stop());
         self.outlets.clear();
         Ok(())
     }

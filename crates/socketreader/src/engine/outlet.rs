@@ -1,6 +1,7 @@
 //! An outgoing socket: one message at a time, in order, until its receiver has it.
 
 mod answers;
+mod passing;
 
 use std::io;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::board::{Board, Outbox, Trouble};
 use crate::config::{Connection, Socket};
 use crate::feed::Feed;
 use crate::follow;
+use crate::gate::Passed;
 use crate::log;
 
 /// The message that is being delivered.
@@ -156,6 +158,7 @@ impl Outlet {
         self.look_up_anew();
         loop {
             if self.line.is_none() && !self.take_line(events) {
+                self.pass_by();
                 break;
             }
             if self.unrecorded.is_some() || self.pause.is_some_and(|due| now < due) {
@@ -167,7 +170,14 @@ impl Outlet {
             }
             self.pause = None;
             if self.current.is_none() && !self.stopping {
-                self.current = self.feed.take().map(|stored| self.begin(stored));
+                match self.feed.take() {
+                    Some(Passed::Wanted(stored)) => self.current = Some(self.begin(stored)),
+                    Some(Passed::Unwanted(unwanted)) => {
+                        self.settle_unwanted(unwanted);
+                        continue;
+                    }
+                    None => {}
+                }
             }
             match self.send(events, now) {
                 // Delivered or given up at once: the next one.

@@ -1,5 +1,6 @@
 //! The connections over directories: a thread each, since files make a thread wait.
 
+mod arrivals;
 mod complete;
 mod names;
 mod reader;
@@ -15,6 +16,7 @@ use protogen_journal::Journal;
 use crate::bell::Bell;
 use crate::board::{Board, Outbox};
 use crate::config::{Connection, FileIn, FileOut, Naming};
+use crate::gate::Gate;
 
 /// How the name of a message's file begins, before its time.
 pub(crate) fn name_prefix(naming: &Naming, message: &[u8]) -> Vec<u8> {
@@ -58,12 +60,10 @@ impl Workers {
         statedir: &Path,
     ) -> io::Result<()> {
         let name = &connection.name;
-        let missing = || io::Error::other(format!("the journal has no output {name}"));
-        let messages = journal.reader().output(name).ok_or_else(missing)?;
         let worker = writer::Writer::new(
             name,
             settings,
-            messages,
+            Gate::new(journal.reader(), connection, &outbox)?,
             journal.producer(|| {}),
             (board, Arc::clone(&outbox)),
             statedir,

@@ -1,6 +1,6 @@
 //! Files in: taken in name order, deleted only when the journal has them on stable storage.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirEntry, Metadata};
 use std::io;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use protogen_journal::{Completion, Message, Producer};
 use protogen_sys::files::{FileOps, RealFiles, read_bounded_plain};
 
+use super::arrivals::Arrivals;
 use super::complete::Watch;
 use crate::backoff::Backoff;
 use crate::bell::Bell;
@@ -21,6 +22,8 @@ use crate::log;
 
 /// The most bytes that are handed to the journal at once; a longer message goes alone.
 const GROUP_BYTES: usize = 4 << 20;
+/// The shortest time between two looks while a file is not complete.
+const BREATH: Duration = Duration::from_millis(20);
 /// How long the journal may take for one group before that is said.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -35,6 +38,10 @@ pub(super) struct Reader {
     is_full: bool,
     bell: Arc<Bell>,
     watch: Watch,
+    /// What tells of files that come; `None` where the directory cannot be watched.
+    arrivals: Option<Arrivals>,
+    /// That was said.
+    is_unwatched: bool,
     /// Could be neither read nor moved away, or not deleted: named once, and left alone until they are others.
     stuck: HashMap<OsString, Identity>,
     backoff: Backoff,
@@ -82,6 +89,8 @@ impl Reader {
             is_full: false,
             bell,
             watch: Watch::default(),
+            arrivals: None,
+            is_unwatched: false,
             stuck: HashMap::new(),
             backoff: Backoff::default(),
         }
@@ -91,7 +100,11 @@ impl Reader {
         loop {
             let goes_on = match self.scan() {
                 Scan::More => !self.bell.is_stopping(),
-                Scan::Settling => self.bell.wait(self.settings.settle.min(self.settings.cycletime)),
+                // Woken by files that come, but not by each of many that have to wait for this one.
+                Scan::Settling => {
+                    self.bell.pause(BREATH)
+                        && self.bell.wait(self.settings.settle.min(self.settings.cycletime))
+                }
                 Scan::Nothing => self.bell.wait(self.settings.cycletime),
                 Scan::Failed(why) => {
                     let pause = self.backoff.pause();
@@ -121,7 +134,33 @@ impl Reader {
         self.is_full
     }
 
+    /// Watches the directory, if it is not watched: before it is looked into, so that nothing is missed.
+    fn watch_directory(&mut self) {
+        let FileIn { dir, mask, cycletime, .. } = &self.settings;
+        if !self.arrivals.as_ref().is_some_and(|arrivals| arrivals.is_of(dir)) {
+            let watched = Arrivals::watch(dir, mask.clone(), Arc::clone(&self.bell));
+            match &watched {
+                Ok(_) => log::info!(&self.name, "{}: watched", dir.display()),
+                // That is said of every look.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if !self.is_unwatched => log::warning!(
+                    &self.name,
+                    "{}: cannot be watched: {error}; it is looked into every {} s",
+                    dir.display(),
+                    cycletime.as_secs_f64()
+                ),
+                Err(_) => {}
+            }
+            self.is_unwatched = watched.is_err();
+            self.arrivals = watched.ok();
+        }
+        if let Some(arrivals) = &self.arrivals {
+            self.watch.learn(arrivals.news());
+        }
+    }
+
     fn scan(&mut self) -> Scan {
+        self.watch_directory();
         if self.look() {
             return Scan::Settling;
         }
@@ -175,7 +214,7 @@ impl Reader {
 
     /// The first `maxfiles` names that match, in order, and whether there are more.
     fn names(&mut self) -> io::Result<(Vec<OsString>, bool)> {
-        let mut first = BinaryHeap::new();
+        let (mut first, mut renamed) = (BinaryHeap::new(), HashSet::new());
         let mut more = false;
         for entry in fs::read_dir(&self.settings.dir)? {
             let entry = entry?;
@@ -185,6 +224,9 @@ impl Reader {
             if !is_file || !self.settings.mask.matches(&name) || self.is_stuck(&entry) {
                 continue;
             }
+            if self.watch.is_renamed(&name) {
+                renamed.insert(name.clone());
+            }
             first.push(name);
             if first.len() > self.settings.maxfiles {
                 more = true;
@@ -193,6 +235,7 @@ impl Reader {
         }
         let names = first.into_sorted_vec();
         self.watch.keep_only(&names);
+        self.watch.keep_renamed(renamed);
         Ok((names, more))
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use jiff::ZonedDateTime;
 use nix::sys::stat::{Mode, umask};
-use protogen_journal::{Completion, Delivery, Outcome, OutputReader, Producer, Refusal, Stored};
+use protogen_journal::{Completion, Delivery, Outcome, Producer, Refusal, Stored};
 use protogen_sys::durable::{DurableError, MAX_GROUP, Staged, Unsynced, fill_with, sync_directory};
 use protogen_sys::files::RealFiles;
 use protogen_sys::priority::give_way;
@@ -21,6 +21,7 @@ use crate::bell::Bell;
 use crate::board::{Board, Outbox, Trouble};
 use crate::config::FileOut;
 use crate::follow;
+use crate::gate::{Gate, GateError, Passed, Unwanted};
 use crate::log;
 
 /// The most bytes of a group; a longer message is a group of its own.
@@ -34,6 +35,10 @@ const SHARE: u32 = 16;
 const MAX_HOLD: Duration = Duration::from_millis(250);
 /// How much the threads that write files give way to those that answer senders.
 const NICE: u8 = 10;
+/// How long a group is gathered, where the command of `pipe` takes its time.
+const GATHER: Duration = Duration::from_millis(100);
+/// How long it waits at a time for a command that failed: an operator may drop the message meanwhile.
+const LATER: Duration = Duration::from_millis(500);
 /// The pause while the journal takes no records.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -41,7 +46,7 @@ pub(super) struct Writer {
     name: Arc<str>,
     settings: FileOut,
     mode: u32,
-    messages: OutputReader,
+    messages: Gate,
     producer: Producer,
     bell: Arc<Bell>,
     board: Arc<Board>,
@@ -58,13 +63,31 @@ pub(super) struct Writer {
 struct Item {
     stored: Stored,
     placed: Option<OsString>,
+    /// What is recorded in place of a delivery, for a message that gets no file.
+    unwanted: Option<(Outcome, Vec<u8>)>,
+}
+
+impl Item {
+    fn of(passed: Passed) -> Item {
+        match passed {
+            Passed::Wanted(stored) => Item { stored, placed: None, unwanted: None },
+            Passed::Unwanted(Unwanted { stored, outcome, note }) => {
+                Item { stored, placed: None, unwanted: Some((outcome, note)) }
+            }
+        }
+    }
+
+    /// Whether it needs a file that is not there yet.
+    fn is_due(&self) -> bool {
+        self.placed.is_none() && self.unwanted.is_none()
+    }
 }
 
 impl Writer {
     pub(super) fn new(
         name: &str,
         settings: FileOut,
-        messages: OutputReader,
+        messages: Gate,
         producer: Producer,
         (board, outbox): (Arc<Board>, Arc<Outbox>),
         statedir: &Path,
@@ -119,9 +142,16 @@ impl Writer {
         if self.outbox.is_paused() {
             return Turn::Nothing;
         }
-        if let Err(error) = self.fill() {
-            log::error!(&self.name, "cannot read the journal: {error}");
-            return Turn::Failed(self.backoff.pause());
+        match self.fill() {
+            Ok(()) => {}
+            // What was read before goes out all the same.
+            Err(_) if !self.group.is_empty() => {}
+            Err(GateError::Stopped) => return Turn::More,
+            Err(GateError::Later(pause)) => return Turn::Failed(pause.min(LATER)),
+            Err(error) => {
+                log::error!(&self.name, "{error}");
+                return Turn::Failed(self.backoff.pause());
+            }
         }
         if self.group.is_empty() {
             return Turn::Nothing;
@@ -146,12 +176,16 @@ impl Writer {
         Turn::More
     }
 
-    fn fill(&mut self) -> Result<(), protogen_journal::JournalError> {
+    fn fill(&mut self) -> Result<(), GateError> {
+        let (bell, outbox) = (Arc::clone(&self.bell), Arc::clone(&self.outbox));
+        let stop = move || bell.is_stopping() || outbox.is_stale();
         let mut bytes: usize = self.group.iter().map(|item| item.stored.bytes.len()).sum();
-        while self.group.len() < MAX_GROUP && bytes < GROUP_BYTES {
-            let Some(stored) = self.messages.next()? else { break };
-            bytes += stored.bytes.len();
-            self.group.push(Item { stored, placed: None });
+        let began = Instant::now();
+        let is_late = |group: &[Item]| !group.is_empty() && began.elapsed() > GATHER;
+        while self.group.len() < MAX_GROUP && bytes < GROUP_BYTES && !is_late(&self.group) {
+            let Some(passed) = self.messages.next(&stop)? else { break };
+            bytes += passed.stored().bytes.len();
+            self.group.push(Item::of(passed));
         }
         Ok(())
     }
@@ -164,9 +198,9 @@ impl Writer {
         for item in &mut self.group {
             item.placed.take_if(|name| !self.settings.dir.join(name).exists());
         }
-        while let Some(first) = self.group.iter().position(|item| item.placed.is_none()) {
+        while let Some(first) = self.group.iter().position(Item::is_due) {
             let mut filled = Vec::new();
-            for item in &self.group[first..] {
+            for item in self.group[first..].iter().filter(|item| item.is_due()) {
                 let (name, is_whole) = self.names.next(&item.stored.bytes, &now);
                 if !is_whole {
                     let sequence = item.stored.sequence;
@@ -179,7 +213,8 @@ impl Writer {
             if let Err(error) = self.names.save() {
                 log::error!(&self.name, "cannot keep the last file name: {error}");
             }
-            for (item, (file, name)) in self.group[first..].iter_mut().zip(staged) {
+            let due = self.group[first..].iter_mut().filter(|item| item.is_due());
+            for (item, (file, name)) in due.zip(staged) {
                 match file.publish_new() {
                     Ok(()) => item.placed = Some(name),
                     // A file of somebody else has this name: the rest gets later ones.
@@ -207,7 +242,18 @@ impl Writer {
     }
 
     fn record(&mut self) {
-        for Item { stored, placed } in self.group.drain(..) {
+        for Item { stored, placed, unwanted } in self.group.drain(..) {
+            let output = Arc::clone(&self.name);
+            if let Some((outcome, note)) = unwanted {
+                if outcome == Outcome::Dead {
+                    self.outbox.buried();
+                }
+                log::unwanted(&self.name, &stored, outcome, &note);
+                self.board.tell(|| follow::line(&self.name, &stored, outcome, &note));
+                let delivery = Delivery { sequence: stored.sequence, output, outcome, note };
+                self.unrecorded.extend(self.producer.record(delivery).err());
+                continue;
+            }
             let file = placed.unwrap_or_default();
             let named = log::Named(&stored.bytes);
             log::info!(&self.name, "message {} written as {}: {named}", stored.sequence, file.display());
@@ -215,7 +261,6 @@ impl Writer {
             let path = self.settings.dir.join(file);
             let note = std::path::absolute(&path).unwrap_or(path).into_os_string().into_encoded_bytes();
             self.board.tell(|| follow::line(&self.name, &stored, Outcome::Delivered, &note));
-            let output = Arc::clone(&self.name);
             let delivery = Delivery { sequence: stored.sequence, output, outcome: Outcome::Delivered, note };
             self.unrecorded.extend(self.producer.record(delivery).err());
         }

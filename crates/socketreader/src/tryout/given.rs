@@ -4,6 +4,7 @@ use protogen_journal::Stored;
 
 use crate::config::{Config, Connection, Kind};
 use crate::files::name_prefix;
+use crate::gate::Trial;
 
 /// What goes out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,18 +17,27 @@ pub(super) struct Given {
 
 impl Given {
     /// What the connection sends or writes; `None` if it does not get the message.
-    pub(super) fn of(config: &Config, connection: &Connection, stored: &Stored) -> Option<Given> {
+    pub(super) fn of(
+        config: &Config,
+        connection: &Connection,
+        trial: &mut Trial,
+        stored: &Stored,
+    ) -> Option<Result<Given, String>> {
         if !config.inputs(&connection.queue).any(|input| input.name == stored.connection) {
             return None;
         }
+        let message = match trial.pass(stored) {
+            Ok(message) => message,
+            Err(why) => return Some(Err(why)),
+        };
         let name = match &connection.kind {
             Kind::FileOut(file) => {
-                let prefix = name_prefix(&file.naming, &stored.bytes);
+                let prefix = name_prefix(&file.naming, &message);
                 Some(format!("{}*{}", String::from_utf8_lossy(&prefix), file.suffix))
             }
             _ => None,
         };
-        Some(Given { message: stored.bytes.clone(), name })
+        Some(Ok(Given { message, name }))
     }
 }
 
@@ -35,6 +45,10 @@ impl Given {
 pub(super) fn settings(connection: &Connection) -> Vec<(&'static str, String)> {
     let mut settings =
         vec![("queuename", connection.queue.clone()), ("connector", connection.kind.shown().to_owned())];
+    let gate = &connection.gate;
+    settings.extend(gate.filter.as_ref().map(|filter| ("filter", filter.to_string())));
+    settings.extend(gate.pipe.as_ref().map(|pipe| ("pipe", pipe.command.clone())));
+    settings.push(("dedupe", gate.dedupe.as_secs_f64().to_string()));
     match &connection.kind {
         Kind::SocketOut(socket) | Kind::SocketIn(socket) => {
             let frame = [&socket.mllp.sob, &socket.mllp.eod, &socket.mllp.eob];

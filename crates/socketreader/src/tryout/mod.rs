@@ -15,6 +15,7 @@ use protogen_journal::{Reader, Stored};
 use protogen_sys::exit::Exit;
 
 use crate::config::{Config, Connection};
+use crate::gate::Trial;
 use given::Given;
 pub(crate) use since::Since;
 use tell::Teller;
@@ -25,9 +26,26 @@ const PROGRESS: u64 = 10_000;
 /// An output of the one configuration, the other, or both.
 struct Output<'a> {
     name: &'a str,
-    old: Option<&'a Connection>,
-    new: Option<&'a Connection>,
+    old: Option<Side<'a>>,
+    new: Option<Side<'a>>,
     counts: Counts,
+}
+
+/// An output in one of the configurations.
+struct Side<'a> {
+    config: &'a Config,
+    connection: &'a Connection,
+    trial: Trial,
+}
+
+impl<'a> Side<'a> {
+    fn new(config: &'a Config, connection: &'a Connection) -> Side<'a> {
+        Side { config, connection, trial: Trial::new(connection) }
+    }
+
+    fn gives(&mut self, stored: &Stored) -> Option<Result<Given, String>> {
+        Given::of(self.config, self.connection, &mut self.trial, stored)
+    }
 }
 
 /// How many messages an output gets.
@@ -53,7 +71,9 @@ pub(crate) fn run(old: &Config, new: &Path, since: Option<Since>, as_json: bool)
     let mut teller = Teller::new(as_json);
     let (mut count, mut stopped) = (0, None);
     for output in &outputs {
-        stopped = teller.settings(output).err();
+        if stopped.is_none() {
+            stopped = teller.settings(output).err();
+        }
     }
     let shows_progress = io::stderr().is_terminal() && !io::stdout().is_terminal();
     journal
@@ -67,7 +87,9 @@ pub(crate) fn run(old: &Config, new: &Path, since: Option<Since>, as_json: bool)
                 let _ = write!(io::stderr(), "\r{count} messages");
             }
             for output in &mut outputs {
-                stopped = compare(output, &stored, (old, &new), &mut teller).err();
+                if stopped.is_none() {
+                    stopped = compare(output, &stored, &mut teller).err();
+                }
             }
             ControlFlow::Continue(())
         })
@@ -93,31 +115,32 @@ fn outputs<'a>(old: &'a Config, new: &'a Config) -> Vec<Output<'a>> {
     };
     let olds: BTreeMap<&str, &Connection> = of(old).into_iter().collect();
     let news = of(new);
-    let output = |name, new| Output { name, old: olds.get(name).copied(), new, counts: Counts::default() };
-    let mut outputs: Vec<Output> = news.iter().map(|(name, new)| output(*name, Some(*new))).collect();
+    let output = |name: &'a str, connection: Option<&'a Connection>| Output {
+        name,
+        old: olds.get(name).map(|connection| Side::new(old, connection)),
+        new: connection.map(|connection| Side::new(new, connection)),
+        counts: Counts::default(),
+    };
+    let mut outputs: Vec<Output> = news.iter().map(|(name, new)| output(name, Some(new))).collect();
     let removed = of(old).into_iter().filter(|(name, _)| news.iter().all(|(other, _)| other != name));
     outputs.extend(removed.map(|(name, _)| output(name, None)));
     outputs
 }
 
-fn compare(
-    output: &mut Output<'_>,
-    stored: &Stored,
-    (old, new): (&Config, &Config),
-    teller: &mut Teller,
-) -> io::Result<()> {
-    let before = output.old.and_then(|connection| Given::of(old, connection, stored));
-    let after = output.new.and_then(|connection| Given::of(new, connection, stored));
-    let count = match (&before, &after) {
-        (None, None) => return Ok(()),
-        (Some(before), Some(after)) if before == after => &mut output.counts.same,
-        (Some(_), Some(_)) => &mut output.counts.changed,
-        (Some(_), None) => &mut output.counts.gone,
-        (None, Some(_)) => &mut output.counts.added,
+fn compare(output: &mut Output<'_>, stored: &Stored, teller: &mut Teller) -> io::Result<()> {
+    let before = output.old.as_mut().and_then(|side| side.gives(stored));
+    let after = output.new.as_mut().and_then(|side| side.gives(stored));
+    let is_sent = |given: &Option<Result<Given, String>>| matches!(given, Some(Ok(_)));
+    let count = match (is_sent(&before), is_sent(&after)) {
+        (false, false) => return Ok(()),
+        (true, true) if before == after => &mut output.counts.same,
+        (true, true) => &mut output.counts.changed,
+        (true, false) => &mut output.counts.gone,
+        (false, true) => &mut output.counts.added,
     };
     *count += 1;
     if before == after {
         return Ok(());
     }
-    teller.message(output.name, stored, before.as_ref(), after.as_ref())
+    teller.message(output.name, stored, before, after)
 }

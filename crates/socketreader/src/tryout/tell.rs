@@ -30,12 +30,12 @@ impl Teller {
 
     /// What differs of an output whatever the message is.
     pub(super) fn settings(&mut self, output: &Output<'_>) -> io::Result<()> {
-        let (Some(old), Some(new)) = (output.old, output.new) else {
-            let (old, new) = (output.old.map(|_| "in use"), output.new.map(|_| "in use"));
+        let (Some(old), Some(new)) = (&output.old, &output.new) else {
+            let (old, new) = (output.old.as_ref().map(|_| "in use"), output.new.as_ref().map(|_| "in use"));
             return self
                 .setting(output.name, ("connection".into(), old.map(Into::into), new.map(Into::into)));
         };
-        let (old, new) = (settings(old), settings(new));
+        let (old, new) = (settings(old.connection), settings(new.connection));
         let value = |of: &[(&str, String)], name: &str| {
             of.iter().find(|(other, _)| *other == name).map(|(_, value)| value.clone())
         };
@@ -66,15 +66,19 @@ impl Teller {
         &mut self,
         output: &str,
         stored: &Stored,
-        before: Option<&Given>,
-        after: Option<&Given>,
+        before: Option<Result<Given, String>>,
+        after: Option<Result<Given, String>>,
     ) -> io::Result<()> {
         self.differs = true;
         let named = crate::log::Named(&stored.bytes).to_string();
+        let sent = |given: Option<Result<Given, String>>| match given {
+            Some(Ok(_)) => Some("sent".to_owned()),
+            Some(Err(why)) => Some(why),
+            None => None,
+        };
         let changes: Vec<Change> = match (before, after) {
-            (Some(before), Some(after)) => changes(before, after),
-            (Some(_), None) => vec![("message".into(), Some("sent".into()), None)],
-            _ => vec![("message".into(), None, Some("sent".into()))],
+            (Some(Ok(before)), Some(Ok(after))) => changes(&before, &after),
+            (before, after) => vec![("message".to_owned(), sent(before), sent(after))],
         };
         for (path, old, new) in changes {
             if self.as_json {
@@ -94,7 +98,8 @@ impl Teller {
                 |text: &Option<String>| text.as_ref().map_or("nothing".into(), |text| format!("\"{text}\""));
             let what = match (path.as_str(), &old, &new) {
                 ("message", _, None) => "no longer goes there".to_owned(),
-                ("message", None, _) => "goes there".to_owned(),
+                ("message", Some(old), Some(why)) if old == "sent" => format!("no longer goes there: {why}"),
+                ("message", _, _) => "goes there".to_owned(),
                 _ => format!("{path}: {} -> {}", quoted(&old), quoted(&new)),
             };
             let text = format!("{output}: message {} ({named}): {what}", stored.sequence);

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests are tests too
 
 mod child;
+mod coprocess;
 mod daemon;
+mod directory_watch;
 mod durable;
 mod event_loop;
 mod hl7hosts;
