@@ -150,8 +150,9 @@ fn every_program_page_and_site_file_is_on_the_list() {
         for entry in top().join(directory).read_dir().unwrap().map(|entry| entry.unwrap()) {
             let name = entry.file_name().into_string().unwrap();
             let source = format!("{directory}/{name}");
-            let is_there =
-                assets.iter().any(|[row, _, _]| *row == source || *row == format!("{directory}/*"));
+            let is_there = assets.iter().any(|[row, _, _]| {
+                *row == source || *row == format!("{directory}/*") || *row == format!("{source}/*")
+            });
             assert!(is_there, "{source} is not installed");
         }
     }

@@ -258,7 +258,7 @@ fn a_carevue_that_cannot_be_reached_is_told_in_bounded_time() {
     site.fsi.answers(Manner::Hang);
     let unreachable = ("AR".to_owned(), "CareVue unreachable".to_owned());
     assert_eq!(told(&site.send(discharge("1").as_bytes())), unreachable);
-    site.daemon().wait_for_stderr("no answer within 1s");
+    site.daemon().wait_for_stderr("no answer within 1 s");
     let mut arguments = site.arguments();
     arguments[1] = crate::support::free_port().to_string();
     let daemon = protogen_testkit::Daemon::start(&site.program().args(arguments));

@@ -79,3 +79,9 @@ fn without_a_terminal_there_is_no_operator() {
     site.program().run().code(2).stderr_contains("needs a terminal; for cron: hl7tocv batch");
     site.program().arg("bach").run().code(2).stderr_contains("batch");
 }
+
+#[test]
+fn help_fits_a_screen() {
+    let help = Site::new().program().arg("--help").run().success().stdout();
+    assert!(help.lines().count() <= 24 && help.lines().all(|line| line.chars().count() <= 100), "{help}");
+}

@@ -196,6 +196,25 @@ fn a_receiver_that_is_away_while_messages_wait() {
 }
 
 #[test]
+fn a_command_that_fails_on_a_message() {
+    let mut router = calling("mailinterval = 1", |setup| {
+        setup.file_out("out", "pipe = test -e mended && exec cat; exit 1")
+    });
+    put(&router, 1);
+    let told = call(&router, "out: pipe fails; 1 message waiting");
+    commands(&told, &["--queues", "--show out 1", "--resume out", "--drop out 1"]);
+    assert!(
+        told.contains("pipe: it ended, exit status: 1; message 1 is held, after 3 attempts: ADT"),
+        "{told}"
+    );
+    router.dir.write("mended", "");
+    router.ask(&["--resume", "out"]).success();
+    assert_eq!(router.files("out", 1), adts("A", 1));
+    call(&router, "out: recovered: pipe fails");
+    router.end();
+}
+
+#[test]
 fn a_receiver_that_closes_twice_on_the_same_message() {
     let (mut router, receiver) = to_a_receiver(1, "downtime = 0");
     for _ in 0..2 {

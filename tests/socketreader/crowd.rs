@@ -68,6 +68,39 @@ fn connections_left_half_way_through_a_frame() {
 }
 
 #[test]
+fn connections_left_half_way_through_a_handshake() {
+    let crowd = crowd();
+    raise_open_files(crowd as u64 + 200).unwrap();
+    let setup = Setup::new().general("loglvl = warning");
+    let certificate = super::certificates::Authority::new(&setup.dir).issue("router", &["localhost"]);
+    let mut router = setup
+        .server_in("in", HL7)
+        .server_in("crowded", &format!("{HL7}\n{}", certificate.options()))
+        .file_out("out", "")
+        .start();
+    let mut link = router.connect("in");
+    works(&router, &mut link, 0);
+    let before = resident(&router);
+    // The beginning of a hello that says that it is longer.
+    let hello = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xFC, 3, 3][..], &[7; 32]].concat();
+    let others: Vec<_> = (0..crowd)
+        .map(|number| {
+            let mut other = router.connect("crowded");
+            other.raw(&hello[..[0, 1, 5, 6, hello.len()][number % 5]]);
+            other.stream
+        })
+        .collect();
+    works(&router, &mut link, 1);
+    let full = resident(&router);
+    // Those that have begun have a buffer for what follows.
+    assert!(full < before + 4096 + crowd * 40, "{before} KiB before, {full} KiB with {crowd} connections");
+    drop(others);
+    works(&router, &mut link, 2);
+    router.files("out", 3 * 21);
+    router.end();
+}
+
+#[test]
 fn long_unfinished_frames_are_bounded_together() {
     let mut router = Setup::new().general("loglvl = error").server_in("in", HL7).file_out("out", "").start();
     let mut link = router.connect("in");

@@ -4,6 +4,7 @@ use protogen_socketreader::config::options::{Fallback, OPTIONS, OptionRow};
 use protogen_socketreader::config::{DEBUG_KEYS, Scope, parse};
 use protogen_testkit::{Dir, Output};
 
+use super::certificates::Authority;
 use crate::support::{socketreader, top};
 
 fn read(name: &str) -> String {
@@ -69,6 +70,11 @@ fn the_examples_of_the_page_are_sound() {
 fn check(text: &str, dir: &Dir) -> Output {
     let places = ["var/log", "var/spool/results/in", "var/spool/results/error", "var/spool/results/archive"];
     places.iter().for_each(|place| drop(dir.make(place)));
+    let made = Authority::new(dir).issue("socketreader", &["ward.example.org"]);
+    let etc = dir.make("etc");
+    std::fs::copy(dir.join("ca.pem"), etc.join("ca.pem")).unwrap();
+    std::fs::rename(made.cert, etc.join("socketreader.pem")).unwrap();
+    std::fs::rename(made.key, etc.join("socketreader.key")).unwrap();
     dir.write("c.cfg", text.replace("/usr/hl7", dir.path().to_str().unwrap()));
     socketreader().args(["--check", "-c", "c.cfg"]).in_dir(dir.path()).run()
 }

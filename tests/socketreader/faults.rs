@@ -224,7 +224,7 @@ fn servers_of_both_protocols_can_share_a_port() {
     );
     let wildcard = format!("{changes}\nin: ipaddr = ::");
     let expected = [
-        "8: warning: [in] whoever reaches every address of this host may connect here; let a firewall admit the peers only",
+        "8: warning: [in] whoever reaches every address of this host may connect here; state allow = PEER, ..., or let a firewall admit the peers only",
         "25: [peer] port 22222 is the one that [in] (line 3) listens on; give one of them another port",
     ];
     told(&Site::new(&wildcard).check(), 2, &expected);

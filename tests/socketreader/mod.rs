@@ -1,6 +1,7 @@
 //! The socketreader program, as an interface engineer uses it.
 
 mod alerts;
+pub mod certificates;
 mod check;
 mod crash;
 mod crowd;
@@ -13,16 +14,21 @@ mod files_out;
 mod filter;
 mod framing;
 mod grammar;
+mod guard;
 mod interop;
 mod kinds;
 mod lifecycle;
 mod log;
 mod manual;
+mod metrics;
 mod operator;
 mod pipe;
 mod policy;
 mod receivers;
+mod reload;
 mod repair;
+mod service;
 mod site;
 pub mod support;
+mod tls;
 mod tryout;

@@ -137,7 +137,7 @@ fn one_that_dies_is_started_again_and_no_message_is_lost_or_overtaken() {
 fn a_late_answer_and_one_too_many_are_not_credited_to_the_next_message() {
     let body = "while True:\n    message()\n    number = seen()\n    if number == 2:\n        time.sleep(600)\n    answer(given)\n    \
                 if number == 4:\n        answer(b'MSH|^~\\\\&|UNASKED\\r')\n        open('spoke', 'w').close()\n";
-    let (router, receiver) = through(body, "pipetimeout = 2");
+    let (router, receiver) = through(body, "pipewait = 2");
     let messages = adts("A", 6);
     let mut far = receiver.accept();
     for half in messages.chunks(3) {
@@ -294,7 +294,7 @@ fn after_a_kill_the_message_in_hand_is_given_to_a_new_one() {
 fn faults_of_the_options() {
     let complaint = "[peer] pipe: the shell cannot read the command: ";
     Site::new("peer: pipe = if true").check().code(2).stderr_contains(complaint);
-    Site::new("peer: pipetimeout = 0").check().code(2).stderr_contains("must be 0.1 to 86400 seconds");
+    Site::new("peer: pipewait = 0").check().code(2).stderr_contains("must be 0.1 to 86400 seconds");
     Site::new("in: pipe = cat")
         .check()
         .success()

@@ -228,7 +228,7 @@ impl Link {
         }
     }
 
-    fn new(stream: TcpStream) -> Link {
+    pub fn new(stream: TcpStream) -> Link {
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_nodelay(true).unwrap();
         Link { stream }

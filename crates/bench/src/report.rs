@@ -56,6 +56,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("router/accepted-transient/8", Target::Times(1.0, "router/peer-python-hl7-transient/8")),
     ("router/accepted-transient/8", Target::Times(1.0, "router/peer-hl7apy-transient/8")),
     ("router/accepted-transient/8", Target::Times(1.0, "router/peer-node-hl7-server-transient/8")),
+    // At most twice the time that it has alone.
+    ("router/p99-beside-a-crowd", Target::Times(0.5, "router/p99-alone")),
     ("codes/create/loincmgr", Target::Within(5e9)),
     ("codes/create-memory/loincmgr", Target::Memory(300.0 * MIB)),
     ("codes/key-process/loincmgr", Target::Within(15e6)),

@@ -57,8 +57,8 @@ impl DryRun {
         assert!(reply.told().len() <= 400 && reply.told().bytes().all(|byte| matches!(byte, b' '..=b'~')));
         let Target::Nobody(notes) = &tx.target else { return };
         for note in notes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            // What is no ASCII is shown in another way than it is sent.
-            if note.starts_with("MSH") && note.is_ascii() {
+            // What is no ASCII is shown in another way than it is sent, and so is a line feed within a field.
+            if note.starts_with("MSH") && note.is_ascii() && !bytes.contains(&b'\n') {
                 sound(note.replace('\n', "\r").as_bytes(), reply.outcome);
             }
         }

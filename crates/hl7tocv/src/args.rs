@@ -10,6 +10,7 @@ use protogen_sys::services::Place;
 #[command(name = "hl7tocv", version)]
 pub(crate) struct Args {
     /// Run once, without a terminal, as cron does; without it: be the operator's
+    #[arg(value_name = "batch", hide_possible_values = true)]
     pub(crate) mode: Option<Mode>,
     /// Work on this queue of etc/queues
     #[arg(long, value_name = "NAME", conflicts_with_all = ["spool", "all"])]
@@ -27,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SERVICE%HOST")]
     pub(crate) gateway: Option<Place>,
     /// Name ourselves by this connection id
-    #[arg(long, value_name = "TOKEN", env = "PG_CID", hide_env_values = true)]
+    #[arg(long, value_name = "TOKEN", env = "PG_CID", hide_env = true)]
     pub(crate) cid: Option<String>,
     /// Print the state of the queues; of all, unless one is named
     #[arg(long, conflicts_with = "mode")]

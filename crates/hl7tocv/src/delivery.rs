@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_message_is_told_by_id_type_and_size() {
-        assert_eq!(describe(SENT), "17 ORU^R01 (48 bytes)");
+        assert_eq!(describe(SENT), "17 ORU^R01 (47 bytes)");
         assert_eq!(describe(b"hello"), "no message (5 bytes)");
     }
 }

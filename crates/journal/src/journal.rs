@@ -94,6 +94,18 @@ impl Journal {
         self.reader.clone()
     }
 
+    /// Goes on with other outputs, inputs, retention and longest message, as if it were closed and opened again: a change
+    /// counts for messages that are stored from now on. Other settings stay as they were at the opening. Waits for the
+    /// disk. Gives the names of outputs that are not configured any more, but in which messages wait or are dead.
+    ///
+    /// # Errors
+    /// As [`Journal::open`], also for messages longer than half a segment of this size; nothing has changed then.
+    pub fn configure(&self, settings: &Settings) -> Result<Vec<String>, JournalError> {
+        // What is queued goes where it was meant to.
+        self.writer.write(&self.queue, &[]);
+        self.writer.configure(settings)
+    }
+
     /// Removes what has been kept long enough at `now`, in the background. Call it every minute or so.
     pub fn prune(&self, now: SystemTime) {
         self.queue.prune(millis(now));
@@ -151,6 +163,11 @@ where
             queue.tick_within(Store::<F>::TICK);
         }
         own
+    }
+
+    fn configure(&self, settings: &Settings) -> Result<Vec<String>, JournalError> {
+        let closed = || JournalError::Setting("the journal is closed".to_owned());
+        self.lock().as_mut().ok_or_else(closed)?.reconfigure(settings)
     }
 }
 

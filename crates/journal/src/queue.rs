@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::Refusal;
+use crate::error::{JournalError, Refusal};
 use crate::journal::Message;
+use crate::settings::Settings;
 use crate::store::Delivery;
 
 /// The most delivery records that are queued or whose refusals are not collected yet.
@@ -107,6 +108,9 @@ pub(crate) trait Writer: Send + Sync {
     /// Writes all that waits in the queue and then `messages` as one group, reports what waited, and gives the
     /// results of `messages`.
     fn write(&self, queue: &Queue, messages: &[Message]) -> Vec<Result<u64, Refusal>>;
+
+    /// Goes on with other settings; see [`Journal::configure`](crate::Journal::configure).
+    fn configure(&self, settings: &Settings) -> Result<Vec<String>, JournalError>;
 }
 
 impl Queue {

@@ -16,7 +16,8 @@ use protogen_sys::files::RealFiles;
 use serde_json::{Value, json};
 
 use crate::bell::Bell;
-use crate::config::Config;
+use crate::config::{Config, Connection};
+use crate::metrics::{Meter, Meters};
 
 /// The file of the pauses, in the state directory.
 const PAUSES: &str = "pauses";
@@ -235,10 +236,35 @@ impl Outbox {
     }
 }
 
+/// The outgoing connections on the queue of an incoming one, each with the most messages that may wait there. They change
+/// with the configuration, for all clones alike.
+#[derive(Debug, Clone)]
+pub(crate) struct Joined {
+    outboxes: Arc<Mutex<Outboxes>>,
+    /// What comes in is counted here.
+    pub(crate) meter: Arc<Meter>,
+}
+
+/// Some outgoing connections, each with the most messages that may wait there.
+pub(crate) type Outboxes = Arc<[(Arc<Outbox>, u64)]>;
+
+impl Joined {
+    /// As they are now.
+    pub(crate) fn now(&self) -> Outboxes {
+        Arc::clone(&self.outboxes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set(&self, outboxes: Outboxes) {
+        *self.outboxes.lock().unwrap_or_else(PoisonError::into_inner) = outboxes;
+    }
+}
+
 /// All outgoing connections, and who follows what they deliver.
 #[derive(Debug)]
 pub(crate) struct Board {
-    outboxes: Vec<Arc<Outbox>>,
+    config: Mutex<Arc<Config>>,
+    outboxes: Mutex<Arc<[Arc<Outbox>]>>,
+    pub(crate) meters: Meters,
     /// Held while the file of the pauses is written.
     file: Mutex<PathBuf>,
     followers: Mutex<Vec<Follower>>,
@@ -258,7 +284,7 @@ impl Board {
     ///
     /// # Errors
     /// The file of the pauses cannot be read.
-    pub(crate) fn open(config: &Config) -> io::Result<Board> {
+    pub(crate) fn open(config: &Arc<Config>) -> io::Result<Board> {
         let outputs = config.connections.iter().filter(|connection| !connection.kind.is_input());
         let file = config.general.statedir.path.join(PAUSES);
         let pauses = pauses(&file)?;
@@ -268,7 +294,9 @@ impl Board {
             Arc::new(outbox)
         });
         Ok(Board {
-            outboxes: outboxes.collect(),
+            config: Mutex::new(Arc::clone(config)),
+            outboxes: Mutex::new(outboxes.collect()),
+            meters: Meters::default(),
             file: Mutex::new(file),
             followers: Mutex::default(),
             is_followed: AtomicBool::new(false),
@@ -295,13 +323,50 @@ impl Board {
     }
 
     /// In the order of the configuration.
-    pub(crate) fn outboxes(&self) -> &[Arc<Outbox>] {
-        &self.outboxes
+    pub(crate) fn outboxes(&self) -> Arc<[Arc<Outbox>]> {
+        Arc::clone(&self.outboxes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The configuration that is in force.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Another configuration is in force. The outgoing connections that `anew` names begin anew, paused as they were.
+    pub(crate) fn change(&self, config: &Arc<Config>, anew: &[String]) {
+        let outputs = config.connections.iter().filter(|connection| !connection.kind.is_input());
+        let outboxes = outputs.map(|connection| {
+            let here = self.outbox(&connection.name);
+            match here.as_ref().filter(|_| !anew.contains(&connection.name)) {
+                Some(outbox) => Arc::clone(outbox),
+                None => {
+                    let outbox = Outbox::new(&connection.name);
+                    outbox.set_pause(here.and_then(|outbox| outbox.look().pause));
+                    Arc::new(outbox)
+                }
+            }
+        });
+        let outboxes = outboxes.collect();
+        *self.outboxes.lock().unwrap_or_else(PoisonError::into_inner) = outboxes;
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(config);
+    }
+
+    /// What an incoming connection is joined to.
+    pub(crate) fn join(&self, input: &Connection) -> Joined {
+        let outboxes = Arc::new(Mutex::new(self.outboxes_of(input)));
+        Joined { outboxes, meter: self.meters.of(&input.name) }
+    }
+
+    /// The outgoing connections on the queue of this one.
+    pub(crate) fn outboxes_of(&self, input: &Connection) -> Outboxes {
+        let config = self.config();
+        let outputs = config.connections.iter().filter(|output| output.queue == input.queue);
+        outputs.filter_map(|output| Some((self.outbox(&output.name)?, output.max_pending))).collect()
     }
 
     /// The one of this name.
-    pub(crate) fn outbox(&self, name: &str) -> Option<&Arc<Outbox>> {
-        self.outboxes.iter().find(|outbox| &*outbox.name == name)
+    pub(crate) fn outbox(&self, name: &str) -> Option<Arc<Outbox>> {
+        self.outboxes().iter().find(|outbox| &*outbox.name == name).cloned()
     }
 
     /// Pauses a connection, or resumes it; the change survives a restart.
@@ -311,7 +376,8 @@ impl Board {
     pub(crate) fn set_pause(&self, outbox: &Outbox, pause: Option<Pause>) -> io::Result<()> {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         outbox.set_pause(pause);
-        let pauses = self.outboxes.iter().filter_map(|outbox| {
+        let outboxes = self.outboxes();
+        let pauses = outboxes.iter().filter_map(|outbox| {
             let Pause { since, by } = outbox.lock().pause.clone()?;
             let since = Timestamp::try_from(since).unwrap_or_default().to_string();
             Some((outbox.name.to_string(), json!({ "since": since, "by": by })))

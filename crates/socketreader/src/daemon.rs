@@ -1,25 +1,33 @@
 //! The running program: what is opened in which order, and closed again.
 
+use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use anyhow::{Context, Error};
 use protogen_journal::Journal;
+use protogen_sys::daemon::Readiness;
 use protogen_sys::event_loop::{EventLoop, Signal};
+use protogen_sys::exit::Exit;
 use protogen_sys::log::Log;
 use protogen_sys::open_files::raise_limit;
+use protogen_sys::pid_file::PidFile;
 use protogen_sys::sd_notify::Notifier;
-use protogen_sys::services;
 
 use crate::alerts;
 use crate::board::Board;
 use crate::config::{Config, Kind};
 use crate::control;
-use crate::engine::{Acceptance, AcceptanceParts, Engine, Listener, MAX_RECEIVERS, Parts, outboxes_of};
+use crate::engine::{Acceptance, AcceptanceParts, Dispatch, Engine, Entrance, MAX_RECEIVERS, Parts};
 use crate::files::Workers;
+use crate::guard::{self, Guards};
 use crate::log;
+use crate::metrics::{self, Sources};
 use crate::rejects::Rejects;
+use crate::reload::{Listening, Reloader, Running};
 
 /// How many files are open beside the sockets: the journal, the log, directories, those of the loop.
 const FILES: usize = 64;
@@ -27,30 +35,51 @@ const FILES: usize = 64;
 const FILES_EACH: usize = 8;
 
 /// Moves messages until SIGTERM or SIGINT. Our own errors name their causes themselves, so the causes are left out of
-/// the chain (`Error::msg`).
-pub fn run(config: Config) -> anyhow::Result<()> {
-    let log = log::start(config.general.logfile.as_deref(), config.general.loglvl).map_err(Error::msg)?;
-    let in_file = config.general.logfile.is_some();
-    let done = serve(config, log);
+/// the chain (`Error::msg`). In the background, `readiness` tells the startup process how it went.
+pub fn run(config: Config, pidfile: Option<&Path>, readiness: Option<Readiness>) -> anyhow::Result<()> {
+    let (level, in_file) = (config.general.loglvl, config.general.logfile.is_some());
+    let log =
+        log::start(config.general.logfile.as_deref(), level, readiness.is_none()).map_err(Error::msg)?;
+    let mut readiness = readiness;
+    let in_background = readiness.is_some();
+    let done = serve(config, pidfile, log, &mut readiness);
     if let Err(error) = &done
-        && in_file
+        && (in_file || in_background)
     {
         // Whoever started us has it on standard error.
         log::critical!(log::GENERAL, "{error:#}");
     }
-    done
+    match (done, readiness) {
+        (Err(error), Some(readiness)) => {
+            readiness.failed(Exit::TryLater.status(), &format!("{error:#}"));
+            Ok(())
+        }
+        (done, _) => done,
+    }
 }
 
-fn serve(config: Config, log: Log) -> anyhow::Result<()> {
+fn serve(
+    config: Config,
+    pidfile: Option<&Path>,
+    log: Log,
+    readiness: &mut Option<Readiness>,
+) -> anyhow::Result<()> {
     let config = Arc::new(config);
     let general = &config.general;
     for warning in &config.warnings {
         log::warning!(log::GENERAL, "{warning}");
     }
 
+    let _pid_file = pidfile.map(PidFile::create).transpose().map_err(Error::msg)?;
     // Whatever can fail because of the site fails before anything is begun.
-    let listeners = listen(&config)?;
+    let guards = guard::open(&config).map_err(Error::msg)?;
+    let mut listening = Listening::default();
+    let entrances = entrances(&config, &guards, &mut listening)?;
     let most_peers = make_room(&config)?;
+    let figures = general.metrics.map(|address| {
+        metrics::listen(address).with_context(|| format!("metrics = {address}: cannot listen there"))
+    });
+    let figures = figures.transpose()?;
     let statedir = &general.statedir.path;
     if !statedir.is_dir() {
         let made = DirBuilder::new().mode(0o700).create(statedir);
@@ -58,6 +87,7 @@ fn serve(config: Config, log: Log) -> anyhow::Result<()> {
     }
     let opened = Journal::open(&general.statedir.journal(), config.journal_settings());
     let (journal, recovery) = opened.map_err(Error::msg)?;
+    let journal = Arc::new(journal);
     if recovery.torn > 0 {
         log::warning!(
             log::GENERAL,
@@ -74,10 +104,10 @@ fn serve(config: Config, log: Log) -> anyhow::Result<()> {
         );
     }
 
-    let events = EventLoop::new(&[Signal::Terminate, Signal::Interrupt, Signal::HangUp])?;
+    let events = EventLoop::new(&[Signal::Terminate, Signal::Interrupt, Signal::HangUp, Signal::User1])?;
     let board = Arc::new(Board::open(&config)?);
     // Before other threads make files: the socket's mode is by the process's mask for a moment.
-    let control = match control::start(&config, &board, &journal) {
+    let control = match control::start(&board, &journal) {
         Ok(control) => Some(control),
         Err(error) => {
             let statedir = statedir.display();
@@ -90,48 +120,110 @@ fn serve(config: Config, log: Log) -> anyhow::Result<()> {
     // Inputs last: nothing is taken in that a later failure would leave behind.
     for connection in &config.connections {
         if let (Kind::FileOut(settings), Some(outbox)) = (&connection.kind, board.outbox(&connection.name)) {
-            let seen_by = (Arc::clone(&board), Arc::clone(outbox));
+            let seen_by = (Arc::clone(&board), outbox);
             workers.write(connection, settings.clone(), &journal, seen_by, statedir)?;
         }
     }
-    for connection in &config.connections {
+    let mut joined = BTreeMap::new();
+    for connection in config.connections.iter().filter(|connection| connection.kind.is_input()) {
+        let outboxes = board.join(connection);
         if let Kind::FileIn(settings) = &connection.kind {
-            let outboxes = outboxes_of(&config, &board, connection);
-            workers.read(&connection.name, settings.clone(), &journal, outboxes)?;
+            workers.read(&connection.name, settings.clone(), &journal, outboxes.clone())?;
         }
+        joined.insert(connection.name.clone(), outboxes);
     }
-    let (incoming, outgoing) =
-        listeners.into_iter().partition(|listener| config.connections[listener.connection].kind.is_input());
-    let acceptance = AcceptanceParts {
+    let (incoming, outgoing): (Vec<_>, Vec<_>) =
+        entrances.into_iter().partition(|entrance| entrance.connection.kind.is_input());
+    let of = |entrance: Entrance| {
+        let outboxes = joined.get(&entrance.connection.name).cloned();
+        let outboxes = outboxes.unwrap_or_else(|| board.join(&entrance.connection));
+        (entrance, outboxes)
+    };
+    let parts = AcceptanceParts {
         producer: journal.producer(|| {}),
-        listeners: incoming,
+        entrances: incoming.into_iter().map(of).collect(),
         journal: journal.reader(),
-        board: Arc::clone(&board),
         rejects,
         most_peers,
     };
-    let acceptance = Acceptance::start(Arc::clone(&config), acceptance, events.waker())?;
-    let alerts = alerts::start(&config, &board, journal.reader())?;
-    let engine =
-        Engine::new(&config, Parts { events, journal, log, listeners: outgoing, board, acceptance })?;
+    let acceptance = Acceptance::start(parts, events.waker())?;
+    let guards = Arc::new(Mutex::new(guards));
+    let reception = acceptance.reception();
+    let (dispatch, orders) = Dispatch::to(&events);
+    let running = Running {
+        board: Arc::clone(&board),
+        journal: Arc::clone(&journal),
+        workers,
+        guards: Arc::clone(&guards),
+        joined,
+        listening,
+        reception: reception.clone(),
+        dispatch,
+    };
+    let (request, requests) = Reloader::requests();
+    let reloader = Reloader::start(running, requests)?;
+    let sources = Sources {
+        board: Arc::clone(&board),
+        journal: journal.reader(),
+        guards: Arc::clone(&guards),
+        reception,
+        started: SystemTime::now(),
+    };
+    let state = sources.clone();
+    if let Some(listener) = figures {
+        sources.serve(listener)?;
+    }
+    let alerts = alerts::start(&board, &guards, journal.reader())?;
+    let on_signal = Box::new(move |signal| match signal {
+        Signal::HangUp => request.send(),
+        Signal::User1 => log_state(&state),
+        _ => {}
+    });
+    let parts = Parts {
+        events,
+        journal: Arc::clone(&journal),
+        log,
+        entrances: outgoing,
+        board,
+        acceptance,
+        orders,
+        on_signal,
+    };
+    let engine = Engine::new(parts)?;
     log::info!(log::GENERAL, "serving {} connections", config.connections.len());
     let notifier = Notifier::from_environment();
     if let Err(error) = notifier.ready() {
         log::warning!(log::GENERAL, "the service manager cannot be told: {error}");
     }
-    let journal = engine.run()?;
+    if let Some(Err(error)) = readiness.take().map(Readiness::ready) {
+        log::warning!(log::GENERAL, "whoever started this cannot be told: {error}");
+    }
+    engine.run()?;
     // Nobody left to be told is no failure of ours.
     let _ = notifier.stopping();
     drop((control, alerts));
-    workers.stop();
-    journal.close();
+    if let Some(Running { workers, journal, .. }) = reloader.join() {
+        workers.stop();
+        drop(journal);
+    }
+    // The last hold of it: it finishes what is queued.
+    drop(journal);
     log::info!(log::GENERAL, "ended");
     Ok(())
 }
 
+/// Logs how all stands; a thread does, for the disk is read.
+fn log_state(sources: &Sources) {
+    let sources = sources.clone();
+    let thread = std::thread::Builder::new().name("state".to_owned());
+    if let Err(error) = thread.spawn(move || sources.log_state()) {
+        log::error!(log::GENERAL, "the state cannot be logged: {error}");
+    }
+}
+
 /// Asks for as many open files as the connections may need; gives how many peers may be connected at a time, so that
 /// the journal never lacks a file because of them.
-fn make_room(config: &Config) -> anyhow::Result<usize> {
+pub(crate) fn make_room(config: &Config) -> anyhow::Result<usize> {
     let sockets = config.connections.iter().filter_map(|connection| match &connection.kind {
         Kind::SocketIn(socket) if socket.server => Some(socket.max_connections),
         _ => None,
@@ -153,13 +245,15 @@ fn make_room(config: &Config) -> anyhow::Result<usize> {
 }
 
 /// Binds every listening socket.
-fn listen(config: &Config) -> anyhow::Result<Vec<Listener>> {
-    let mut listeners = Vec::new();
-    for (number, connection) in config.connections.iter().enumerate() {
-        let Some(socket) = connection.kind.socket().filter(|socket| socket.server) else { continue };
-        let bound = socket.place().and_then(|place| services::listen(&place.to_listen()?));
-        let bound = bound.map_err(Error::msg).with_context(|| format!("[{}]", connection.name))?;
-        listeners.extend(bound.into_iter().map(|socket| Listener { connection: number, socket }));
+fn entrances(config: &Config, guards: &Guards, listening: &mut Listening) -> anyhow::Result<Vec<Entrance>> {
+    let mut entrances = Vec::new();
+    for connection in &config.connections {
+        let Some(guard) = guards.get(&connection.name) else { continue };
+        let opened = listening.open(connection).map_err(Error::msg);
+        let listeners = opened.with_context(|| format!("[{}]", connection.name))?;
+        listening.keep(&connection.name, &listeners).context("cannot keep a listening socket")?;
+        let (connection, guard) = (Arc::new(connection.clone()), Arc::clone(guard));
+        entrances.push(Entrance { connection, listeners, guard });
     }
-    Ok(listeners)
+    Ok(entrances)
 }

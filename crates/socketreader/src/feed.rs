@@ -147,6 +147,8 @@ impl Drop for Feed {
 
 fn read(name: &str, mut gate: Gate, records: &Producer, shared: &Shared, waker: &Waker) {
     let (mut backoff, mut turn) = (Backoff::default(), 0);
+    // One that was here before may have recorded its last deliveries only just now.
+    records.store(&[]);
     while shared.bell.wait(LOOK) {
         loop {
             let (has_room, now) = {

@@ -14,34 +14,53 @@ mod feed;
 mod files;
 mod follow;
 mod gate;
+mod guard;
 mod log;
+mod metrics;
 mod rejects;
+mod reload;
+mod tls;
 mod tryout;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{ArgGroup, CommandFactory, FromArgMatches, Parser};
 use config::{Config, Report, Scope};
 use control::{Change, select::Which};
+use protogen_sys::daemon::Detached;
 use protogen_sys::exit::Exit;
 use protogen_sys::log::printable;
 use tryout::Since;
 
+/// How long the server may take to be ready: a large journal is looked through.
+const START_LIMIT: Duration = Duration::from_secs(300);
+
 /// Routes messages between sockets and files, and loses none that it acknowledged.
 #[derive(Debug, Parser)]
 #[command(name = "socketreader", version)]
+#[command(
+    override_usage = "socketreader [OPTIONS] [MESSAGES]...",
+    after_help = "MESSAGES: N, N-M, N-, dead, waiting, id:CONTROL-ID"
+)]
 #[command(group = ArgGroup::new("action").args([
     "check", "repair", "queues", "show", "export", "resend", "drop", "pause", "resume", "follow", "try_out",
 ]))]
 struct Cli {
-    /// The configuration, see socketReader.cfg(5)
+    /// Configuration
     #[arg(short, long, value_name = "FILE", default_value = "socketReader.cfg")]
     configfile: PathBuf,
-    /// Check the configuration, name all its faults, and start nothing
+    /// Name all faults of the configuration
     #[arg(long)]
     check: bool,
+    /// Serve in the background; prints the process id
+    #[arg(long, conflicts_with = "action")]
+    daemon: bool,
+    /// Keep the process id in a file, locked while it runs
+    #[arg(long, value_name = "FILE", conflicts_with = "action")]
+    pidfile: Option<PathBuf>,
     /// Set aside what is damaged in the journal
     #[arg(long)]
     repair: bool,
@@ -69,17 +88,17 @@ struct Cli {
     /// Print a line for each delivery
     #[arg(long)]
     follow: bool,
-    /// Show what NEW would send differently; sends nothing
+    /// Show what NEW would send differently [--since TIME]
     #[arg(long = "try", value_name = "NEW")]
     try_out: Option<PathBuf>,
     /// With --try: from when on; 2026-11-28T03:00, 24h, 7d
-    #[arg(long, value_name = "TIME", requires = "try_out", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", requires = "try_out", allow_hyphen_values = true, hide = true)]
     since: Option<Since>,
     /// Print what an action finds as JSON
     #[arg(long, requires = "action", conflicts_with_all = ["repair", "export"])]
     json: bool,
     /// With --show, --export, --resend, --drop: N, N-M, N-, dead, waiting, id:CONTROL-ID
-    #[arg(conflicts_with_all = ["check", "repair", "queues", "pause", "resume", "follow", "try_out"])]
+    #[arg(hide = true, conflicts_with_all = ["check", "repair", "queues", "pause", "resume", "follow", "try_out"])]
     messages: Vec<Which>,
 }
 
@@ -135,7 +154,21 @@ fn act(cli: Cli, config: Config) -> anyhow::Result<Exit> {
         _ if cli.queues => control::queues(&config, json),
         _ if cli.follow => control::follow(&config, json),
         _ if cli.repair => repair(&config).map(|()| Exit::Done),
-        _ => run(config).map(|()| Exit::Done),
+        _ if cli.daemon => detach(config, cli.pidfile.as_deref()).map(|()| Exit::Done),
+        _ => daemon::run(config, cli.pidfile.as_deref(), None).map(|()| Exit::Done),
+    }
+}
+
+/// Leaves the terminal. The startup process prints the server's process id, or why there is none.
+fn detach(config: Config, pidfile: Option<&Path>) -> anyhow::Result<()> {
+    match protogen_sys::daemon::detach()? {
+        Detached::Startup(starting) => {
+            let started = starting.wait(START_LIMIT)?;
+            // Whoever started us may not listen.
+            let _ = writeln!(std::io::stdout(), "{started}");
+            Ok(())
+        }
+        Detached::Server(readiness) => daemon::run(config, pidfile, Some(readiness)),
     }
 }
 
@@ -184,5 +217,5 @@ fn repair(config: &Config) -> anyhow::Result<()> {
 /// # Errors
 /// What keeps it from starting or going on.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    daemon::run(config)
+    daemon::run(config, None, None)
 }

@@ -21,11 +21,16 @@ pub(crate) const GENERAL: &str = "general";
 /// From which level on lines are written.
 static LEVEL: AtomicU8 = AtomicU8::new(LogLevel::Warning as u8);
 
-/// Starts the log: to a file, or to standard error.
-pub(crate) fn start(file: Option<&Path>, level: LogLevel) -> Result<Log, LogError> {
+/// From now on, lines from this level on are written.
+pub(crate) fn set_level(level: LogLevel) {
+    LEVEL.store(level as u8, Ordering::Relaxed);
+}
+
+/// Starts the log: to a file, or to standard error in the foreground, else to syslog.
+pub(crate) fn start(file: Option<&Path>, level: LogLevel, foreground: bool) -> Result<Log, LogError> {
     LEVEL.store(level as u8, Ordering::Relaxed);
     Setup::new("socketreader")
-        .foreground(true)
+        .foreground(foreground)
         .file(file)
         .level(LevelFilter::Warn)
         // Ours are judged by `is_on`; of the libraries, what concerns an operator.

@@ -8,9 +8,11 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use protogen_bench::router::floor::{Floor, serve};
+use protogen_bench::router::hostile;
 use protogen_bench::router::instance::{Out, Router};
 use protogen_bench::router::load::{Load, Until, connect, run, run_transient};
 use protogen_bench::router::program::{Program, Scratch, free_port};
+use protogen_bench::router::tls;
 use serde_json::{Map, Value, json};
 
 const MESSAGE: &[u8] = include_bytes!("../../../../tests/data/hl7/adt.hl7");
@@ -66,6 +68,12 @@ fn measure(program: &Path, results: &Path, parts: &[&str]) -> Result<()> {
     }
     if wanted("peers") {
         peers(program, &mut rows)?;
+    }
+    if wanted("crowd") {
+        crowd(program, &mut rows)?;
+    }
+    if wanted("tls") {
+        over_tls(program, &mut rows)?;
     }
     std::fs::write(results, Value::from(rows).to_string())?;
     Ok(())
@@ -181,6 +189,46 @@ fn large(program: &Path, rows: &mut Map<String, Value>) -> Result<()> {
     let median = times[times.len() / 2];
     eprintln!("router/5M: answered after {:.1} ms", median.as_secs_f64() * 1e3);
     rows.insert("router/5M".to_owned(), json!({ "nanoseconds": median.as_nanos(), "bytes": message.len() }));
+    Ok(())
+}
+
+/// How long the peer that works waits for its answers, alone and beside many that do not work.
+fn crowd(program: &Path, rows: &mut Map<String, Value>) -> Result<()> {
+    let options = "maxconnections = 20000\ntimeout = 3600";
+    let router = Router::start(program, options, &Out::Files)?;
+    let address = router.program.address;
+    let work = || hostile::p99(address, MESSAGE, 20_000);
+    work()?;
+    let before = work()?;
+    let beside = hostile::beside_a_crowd(address, MESSAGE, work)?;
+    let alone = before.max(work()?);
+    for (name, p99) in [("p99-alone", alone), ("p99-beside-a-crowd", beside)] {
+        eprintln!("router/{name}: {:.0} us", p99.as_secs_f64() * 1e6);
+        rows.insert(format!("router/{name}"), json!({ "nanoseconds": p99.as_nanos() as f64 }));
+    }
+    eprintln!("  {} of {} KiB resident", hostile::CROWD, router.program.resident());
+    Ok(())
+}
+
+/// The same load with TLS and without.
+fn over_tls(program: &Path, rows: &mut Map<String, Value>) -> Result<()> {
+    let place = Scratch::new("tls")?;
+    tls::certificate(place.path())?;
+    let (cert, key) = (place.path().join("tls.pem"), place.path().join("tls.key"));
+    let options = format!("tls = True\ntlscert = {}\ntlskey = {}", cert.display(), key.display());
+    for connections in [1, 8, 64] {
+        let count = 5000 * connections.min(8) as u64;
+        let plain = Router::start(program, "", &Out::Files)?;
+        row(
+            rows,
+            &format!("router/plain/{connections}"),
+            &plain.load(connections, MESSAGE, Until::Count(count))?,
+        );
+        drop(plain);
+        let router = Router::start(program, &options, &Out::Files)?;
+        let load = tls::run(router.program.address, &cert, connections, MESSAGE, count)?;
+        row(rows, &format!("router/tls/{connections}"), &load);
+    }
     Ok(())
 }
 

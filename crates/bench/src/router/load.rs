@@ -128,7 +128,7 @@ pub fn run_transient(
 }
 
 /// Reads an answer: whether it is positive.
-fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<bool> {
+pub(super) fn answer(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     let mut got = 0;
     while !buffer[..got].ends_with(b"\x1C\r") {
         match stream.read(&mut buffer[got..])? {

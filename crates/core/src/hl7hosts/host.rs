@@ -66,6 +66,48 @@ impl HostRule {
     }
 }
 
+/// Peers as the first column of an entry names them, for lists that hold nothing else: an address, a block of addresses or
+/// the name of a host, but no pattern.
+///
+/// ```
+/// use protogen_core::hl7hosts::{NoNames, Peers};
+///
+/// let peers = Peers::parse(b"10.1.0.0/16")?;
+/// assert!(peers.matches([10, 1, 2, 3].into(), &NoNames));
+/// assert!(!peers.matches([10, 2, 2, 3].into(), &NoNames));
+/// # Ok::<(), protogen_core::hl7hosts::Fault>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peers(HostRule);
+
+impl Peers {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &[u8]) -> Result<Peers, Fault> {
+        if text.contains(&b'*') || text.contains(&b'?') {
+            return Err(Fault::BadHost);
+        }
+        HostRule::parse(text, Matching::Default).map(Peers)
+    }
+
+    /// The host's name, where it is one that must be looked up.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match &self.0 {
+            HostRule::Name { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether this peer is one of them. Only names are looked up.
+    #[must_use]
+    pub fn matches(&self, peer: IpAddr, resolver: &dyn Resolver) -> bool {
+        self.0.matches(peer.to_canonical(), resolver)
+    }
+}
+
 /// `ADDRESS/PREFIX`. Bits beyond the prefix are refused: `10.1.2.3/16` says two different things.
 fn block(address: &str, prefix: &str) -> Result<HostRule, Fault> {
     let network = address.parse::<IpAddr>().map_err(|_| Fault::BadAddress)?;

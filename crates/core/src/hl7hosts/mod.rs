@@ -31,6 +31,7 @@ mod tests;
 use std::net::IpAddr;
 
 use host::HostRule;
+pub use host::Peers;
 use messages::MessageRule;
 pub use parse::{Fault, MAX_BYTES, SyntaxError};
 pub use request::Request;

@@ -155,6 +155,32 @@ where
         Ok(())
     }
 
+    /// Goes on with other outputs, inputs and retention, in a further segment. After a failure all is as before.
+    pub(crate) fn reconfigure(&mut self, wanted: &Settings) -> Result<Vec<String>, JournalError> {
+        let before = self.settings.clone();
+        let changed = Settings {
+            outputs: wanted.outputs.clone(),
+            keep: wanted.keep,
+            keep_size: wanted.keep_size,
+            // What was taken in before may still be on its way.
+            max_message: wanted.max_message.max(before.max_message),
+            ..before.clone()
+        };
+        changed.check()?;
+        let state = self.shared.lock().state.clone();
+        self.settings = changed;
+        if let Err(error) = self.configure() {
+            self.settings = before;
+            let mut view = self.shared.lock();
+            let next = view.state.next;
+            view.state = state;
+            view.state.next = next;
+            return Err(error);
+        }
+        let state = self.shared.lock().state.clone();
+        Ok(self.orphans(&state))
+    }
+
     /// Begins the first segment, or a further one when outputs or inputs have changed: each has one routing.
     fn configure(&mut self) -> Result<(), JournalError> {
         let mut view = self.shared.lock();

@@ -54,6 +54,7 @@ impl Kind {
             Kind::Process(what) => match what.as_str() {
                 "disk" => "disk nearly full",
                 "sync" => "disk slow",
+                what if what.starts_with(super::CERTIFICATE) => "certificate ends",
                 _ => "needs attention",
             },
         }

@@ -11,7 +11,7 @@ mod text;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,10 +21,13 @@ use protogen_sys::access::available_space;
 use crate::bell::Bell;
 use crate::board::{Board, Outbox, Raised, Trouble};
 use crate::config::{Config, Connection};
+use crate::guard::Guards;
 use crate::log;
 use condition::{Condition, Kind};
 use subject::Subject;
 
+/// What a certificate's warning on the board begins with; its connection follows.
+const CERTIFICATE: &str = "certificate";
 /// The pause between two looks.
 const LOOK: Duration = Duration::from_secs(1);
 /// Between two looks for the oldest message of a queue that moves: it has to be searched for.
@@ -49,9 +52,9 @@ impl Drop for Alerts {
 ///
 /// # Errors
 /// What the system says about a further thread.
-pub(crate) fn start(config: &Arc<Config>, board: &Arc<Board>, journal: Reader) -> io::Result<Alerts> {
+pub(crate) fn start(board: &Arc<Board>, guards: &Arc<Mutex<Guards>>, journal: Reader) -> io::Result<Alerts> {
     let bell = Arc::new(Bell::default());
-    let mut watch = Watch::new(Arc::clone(config), Arc::clone(board), journal);
+    let mut watch = Watch::new(Arc::clone(board), Arc::clone(guards), journal);
     let rung = Arc::clone(&bell);
     let work = move || {
         while rung.pause(LOOK) {
@@ -65,6 +68,7 @@ pub(crate) fn start(config: &Arc<Config>, board: &Arc<Board>, journal: Reader) -
 struct Watch {
     config: Arc<Config>,
     board: Arc<Board>,
+    guards: Arc<Mutex<Guards>>,
     journal: Reader,
     statedir: PathBuf,
     /// By the connection's name; [`log::GENERAL`] is the whole process.
@@ -83,11 +87,13 @@ struct Oldest {
 }
 
 impl Watch {
-    fn new(config: Arc<Config>, board: Arc<Board>, journal: Reader) -> Watch {
+    fn new(board: Arc<Board>, guards: Arc<Mutex<Guards>>, journal: Reader) -> Watch {
+        let config = board.config();
         let statedir = config.general.statedir.path.clone();
         Watch {
             config,
             board,
+            guards,
             journal,
             statedir,
             subjects: HashMap::new(),
@@ -97,18 +103,20 @@ impl Watch {
     }
 
     fn look(&mut self, now: Instant) {
+        self.config = self.board.config();
         let config = Arc::clone(&self.config);
         for output in self.journal.stats().outputs {
             let Some(connection) = config.connections.iter().find(|one| one.name == output.name) else {
                 continue;
             };
-            let Some(outbox) = self.board.outbox(&output.name).cloned() else { continue };
+            let Some(outbox) = self.board.outbox(&output.name) else { continue };
             let conditions = self.conditions(connection, &outbox, &output, now);
             let oldest = self.oldest.get(&output.name).and_then(|oldest| oldest.message);
             let waiting = Some((output.pending, oldest.map(|(_, came)| came)));
             self.tell(&connection.name, conditions, outbox.dead(), waiting, now);
         }
         self.look_at_the_disk(now);
+        self.look_at_certificates();
         let warnings = self.board.warnings().into_iter();
         let conditions = warnings.map(|(what, raised)| Condition::of(Kind::Process(what), raised)).collect();
         self.tell(log::GENERAL, conditions, 0, None, now);
@@ -183,6 +191,18 @@ impl Watch {
             self.oldest.insert(output.name.clone(), oldest);
         }
         self.oldest.get(&output.name)?.message
+    }
+
+    /// Those that end within 30 days, until they are renewed.
+    fn look_at_certificates(&self) {
+        let guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, guard) in &*guards {
+            let what = format!("{CERTIFICATE} {name}");
+            match guard.tls().and_then(|context| context.ending(SystemTime::now())) {
+                Some(text) => self.board.warn(&what, || format!("[{name}] {text}")),
+                None => self.board.unwarn(&what),
+            }
+        }
     }
 
     fn look_at_the_disk(&mut self, now: Instant) {

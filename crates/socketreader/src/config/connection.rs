@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use protogen_core::hl7hosts::Peers;
 use protogen_core::llp::mllp;
 use protogen_sys::services::{Place, ServiceError};
 
@@ -106,6 +107,27 @@ pub struct Socket {
     pub policy: Policy,
     /// How long the peer may be silent when it owes something: the rest of a frame, an answer, a connection.
     pub timeout: Duration,
+    /// After so much silence the system asks whether the peer is still there; zero never.
+    pub keepalive: Duration,
+    /// Who may connect to a server; empty for everybody.
+    pub allow: Vec<Peers>,
+    /// How TLS is spoken, if it is.
+    pub tls: Option<Tls>,
+}
+
+/// The files of a connection that speaks TLS. They are read at the start and on SIGHUP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// Our certificate and those that signed it, absolute; a server has one.
+    pub cert: Option<PathBuf>,
+    /// Its private key, absolute; may be the same file.
+    pub key: Option<PathBuf>,
+    /// The certificates that are trusted, absolute.
+    pub ca: PathBuf,
+    /// Whether the peer must show a certificate that these vouch for.
+    pub verify: bool,
+    /// The name that a server's certificate must have.
+    pub name: String,
 }
 
 impl Socket {

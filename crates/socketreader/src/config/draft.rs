@@ -1,9 +1,11 @@
 //! What the options of a section say, before it is known what they come to together.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use protogen_core::hl7::Filter;
+use protogen_core::hl7hosts::Peers;
 
 use super::{Alert, Debug, LogLevel, Mask, MatchAck, OnRefusal};
 
@@ -21,6 +23,7 @@ pub(super) struct Draft {
     pub mailinterval: Duration,
     pub disklow: u64,
     pub slowsync: Duration,
+    pub metrics: Option<SocketAddr>,
 
     pub is_socket: Option<bool>,
     pub is_input: Option<bool>,
@@ -34,7 +37,7 @@ pub(super) struct Draft {
     pub filter: Option<Filter>,
     pub dedupe: Duration,
     pub pipe: Option<String>,
-    pub pipetimeout: Duration,
+    pub pipewait: Duration,
 
     pub queuedb: Option<PathBuf>,
     pub useack: bool,
@@ -46,6 +49,14 @@ pub(super) struct Draft {
     pub eob: Vec<u8>,
     pub maxconnections: usize,
     pub timeout: Duration,
+    pub keepalive: Duration,
+    pub allow: Vec<Peers>,
+    pub tls: bool,
+    pub tlscert: Option<PathBuf>,
+    pub tlskey: Option<PathBuf>,
+    pub tlsca: Option<PathBuf>,
+    pub tlsverify: Option<bool>,
+    pub tlsname: Option<String>,
     pub onae: Option<OnRefusal>,
     pub onar: Option<OnRefusal>,
     pub oncommiterror: Option<OnRefusal>,

@@ -26,7 +26,7 @@ mod together;
 mod types;
 mod value;
 
-pub use connection::{Connection, Debug, FileIn, FileOut, Kind, Naming, Socket};
+pub use connection::{Connection, Debug, FileIn, FileOut, Kind, Naming, Socket, Tls};
 pub use debug::KEYS as DEBUG_KEYS;
 pub use delivery::{MatchAck, OnRefusal, Policy, Refusal};
 pub use gate::{Gate, Pipe};

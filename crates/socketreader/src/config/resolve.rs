@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use protogen_core::hl7hosts::Peers;
 use protogen_core::llp::mllp;
 
 use super::debug::active;
@@ -12,7 +13,7 @@ use super::problem::{At, Problems};
 use super::section::{Parsed, shown};
 use super::{
     Connection, FileIn, FileOut, Gate, General, Kind, LogLevel, MatchAck, Naming, OnRefusal, Pipe, Policy,
-    Socket, StateDir, StateDirFrom,
+    Socket, StateDir, StateDirFrom, Tls,
 };
 
 /// A section, and the connection it makes if it says enough.
@@ -35,6 +36,7 @@ pub(super) fn general(draft: &Draft, statedir: StateDir) -> General {
         mail_interval: draft.mailinterval,
         disk_low: draft.disklow,
         slow_sync: draft.slowsync,
+        metrics: draft.metrics,
     }
 }
 
@@ -172,17 +174,69 @@ fn socket(parsed: &Parsed<'_>, problems: &mut Problems) -> Socket {
         max_connections: draft.maxconnections,
         timeout: draft.timeout,
         policy: policy(draft),
+        keepalive: draft.keepalive,
+        allow: allow(parsed, problems),
+        tls: tls(parsed, problems),
     }
 }
 
 fn gate(draft: &Draft) -> Gate {
     let pipe = draft.pipe.clone().map(|command| Pipe {
         command,
-        timeout: draft.pipetimeout,
+        timeout: draft.pipewait,
         max_message: protogen_core::hl7::MAX_MESSAGE,
         breaker: draft.breaker,
     });
     Gate { filter: draft.filter.clone(), dedupe: draft.dedupe, pipe }
+}
+
+/// Where Debian keeps the certificates that a host trusts.
+const TRUSTED: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+fn allow(parsed: &Parsed<'_>, problems: &mut Problems) -> Vec<Peers> {
+    let draft = &parsed.draft;
+    if !draft.createserversocket && parsed.given("allow") && parsed.sound("createserversocket") {
+        problems.warning(parsed.at("allow"), "allow has no effect where we connect; remove it");
+    }
+    draft.allow.clone()
+}
+
+fn tls(parsed: &Parsed<'_>, problems: &mut Problems) -> Option<Tls> {
+    let draft = &parsed.draft;
+    if !draft.tls {
+        let idle = ["tlscert", "tlskey", "tlsca", "tlsverify", "tlsname"];
+        for option in idle.into_iter().filter(|option| parsed.given(option) && parsed.sound("tls")) {
+            problems.warning(parsed.at(option), format!("{option} has no effect without tls = True"));
+        }
+        return None;
+    }
+    let server = draft.createserversocket;
+    let verify = draft.tlsverify.unwrap_or(!server);
+    if server && draft.tlscert.is_none() && parsed.sound("tlscert") {
+        problems.error(parsed.at("tls"), "tls = True needs tlscert, the certificate that peers are shown");
+    }
+    if draft.tlscert.is_none() && draft.tlskey.is_some() && parsed.sound("tlscert") {
+        problems.error(parsed.at("tlskey"), "tlskey needs tlscert, the certificate that it belongs to");
+    }
+    if server && verify && draft.tlsca.is_none() && parsed.sound("tlsca") {
+        problems.error(
+            parsed.at("tlsverify"),
+            "tlsverify = True needs tlsca, the certificates that sign those of the peers",
+        );
+    }
+    if !server && !verify {
+        problems.warning(
+            parsed.at("tlsverify"),
+            "tlsverify = False: whoever is in between can read and change every message; state tlsca instead",
+        );
+    }
+    Some(Tls {
+        cert: draft.tlscert.clone(),
+        key: draft.tlskey.clone().or(draft.tlscert.clone()),
+        ca: draft.tlsca.clone().unwrap_or_else(|| TRUSTED.into()),
+        verify,
+        name: draft.tlsname.clone().unwrap_or_else(|| draft.ipaddr.clone()),
+    })
 }
 
 fn policy(draft: &Draft) -> Policy {

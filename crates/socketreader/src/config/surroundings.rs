@@ -16,6 +16,7 @@ use super::problem::{At, Problems};
 use super::resolve::Found;
 use super::section::{Parsed, shown};
 use super::{Connection, FileIn, Kind, LogLevel, Socket, StateDir};
+use crate::tls::{Context, Fault};
 
 /// How long the shell may take to read a command, and the most bytes of its complaint.
 const SHELL_TIME: Duration = Duration::from_secs(5);
@@ -31,8 +32,9 @@ pub(super) fn connection(found: &Found<'_>, problems: &mut Problems) {
         problems.error(parsed.at("pipe"), text);
     }
     match kind {
-        Kind::SocketIn(_) => {}
+        Kind::SocketIn(socket) => tls(parsed, socket, problems),
         Kind::SocketOut(socket) => {
+            tls(parsed, socket, problems);
             if let Some(queuedb) = &socket.queuedb
                 && let Some(text) = foreign_queue(queuedb)
             {
@@ -55,6 +57,23 @@ fn syntax_error(command: &str) -> Option<String> {
     let complaint = String::from_utf8_lossy(&read.stderr);
     let complaint = complaint.lines().next().unwrap_or_default();
     Some(format!("pipe: the shell cannot read the command: {}", shown(complaint.as_bytes())))
+}
+
+/// Reads the files of TLS: what is wrong with them shows now.
+fn tls(parsed: &Parsed<'_>, socket: &Socket, problems: &mut Problems) {
+    let Some(tls) = &socket.tls else { return };
+    // A server without a certificate was named before.
+    if !parsed.sound("tlscert") || (socket.server && tls.cert.is_none()) {
+        return;
+    }
+    match Context::load(tls, socket.server) {
+        Ok(context) => {
+            for (option, text) in context.warnings() {
+                problems.warning(parsed.at(option), text);
+            }
+        }
+        Err(Fault { option, text }) => problems.error(parsed.at(option), text),
+    }
 }
 
 fn file_in(found: &Found<'_>, file: &FileIn, problems: &mut Problems) {
@@ -115,6 +134,12 @@ pub(super) fn general(parsed: &Parsed<'_>, statedir: &StateDir, problems: &mut P
     let (at, draft) = (|option| parsed.at(option), &parsed.draft);
     if let Some(logfile) = &draft.logfile {
         log(at("logfile"), logfile, draft.loglvl, problems);
+    }
+    if let Some(address) = draft.metrics.filter(|address| !address.ip().is_loopback()) {
+        problems.warning(
+            at("metrics"),
+            format!("whoever reaches {address} reads the figures of this program; state 127.0.0.1, or let a firewall guard it"),
+        );
     }
     let path = &statedir.path;
     // What is not there yet is made at the start.
@@ -203,7 +228,7 @@ pub(super) fn addresses(found: &[Found<'_>], peers: bool, problems: &mut Problem
             }
             Ok(addresses) => {
                 for address in &addresses {
-                    server(one, *address, &taken, problems);
+                    server(one, socket, *address, &taken, problems);
                 }
                 taken.extend(addresses.into_iter().map(|address| (address, one)));
             }
@@ -218,7 +243,13 @@ fn resolve(socket: &Socket) -> Result<Vec<SocketAddr>, String> {
     found.map_err(|_| unknown.to_owned())
 }
 
-fn server(one: &Found<'_>, address: SocketAddr, taken: &[(SocketAddr, &Found<'_>)], problems: &mut Problems) {
+fn server(
+    one: &Found<'_>,
+    socket: &Socket,
+    address: SocketAddr,
+    taken: &[(SocketAddr, &Found<'_>)],
+    problems: &mut Problems,
+) {
     let parsed = &one.parsed;
     if let Some((_, other)) = taken.iter().find(|(other, _)| collide(address, *other)) {
         let (name, line) = (&other.parsed.section.name, other.parsed.section.line);
@@ -242,7 +273,7 @@ fn server(one: &Found<'_>, address: SocketAddr, taken: &[(SocketAddr, &Found<'_>
                 address.ip()
             ),
         );
-    } else if !address.ip().is_loopback() {
+    } else if !address.ip().is_loopback() && socket.allow.is_empty() {
         let reach = if address.ip().is_unspecified() {
             "every address of this host".to_owned()
         } else {
@@ -250,7 +281,7 @@ fn server(one: &Found<'_>, address: SocketAddr, taken: &[(SocketAddr, &Found<'_>
         };
         problems.warning(
             parsed.at("ipaddr"),
-            format!("whoever reaches {reach} may connect here; let a firewall admit the peers only"),
+            format!("whoever reaches {reach} may connect here; state allow = PEER, ..., or let a firewall admit the peers only"),
         );
     }
 }

@@ -1,5 +1,6 @@
 //! What holds for the whole process, and what follows from all connections together.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub struct General {
     pub disk_low: u64,
     /// A longer sync than this is an alert; zero never is.
     pub slow_sync: Duration,
+    /// Where figures are served over HTTP, if they are.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Who is called.

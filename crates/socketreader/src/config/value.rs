@@ -2,11 +2,14 @@
 
 use std::ffi::OsStr;
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
+
+use protogen_core::hl7hosts::Peers;
 
 use super::Alert;
 use super::ini::{text, trim};
@@ -14,6 +17,9 @@ use super::python;
 
 /// The longest name of a connection or a queue, in bytes: the journal's bound.
 pub const MAX_NAME: usize = protogen_journal::MAX_NAME;
+
+/// The most items of a list of peers.
+const MAX_PEERS: usize = 1000;
 
 /// An option's text, with its references in place.
 #[derive(Debug, Clone, Copy)]
@@ -169,6 +175,35 @@ impl Value<'_> {
             return Err("must be the name or the address of a host".into());
         }
         Ok(host.to_owned())
+    }
+
+    /// An address with a port.
+    pub fn socket_address(&self) -> Result<SocketAddr, String> {
+        let address = text(self.unquoted()?).parse().ok();
+        address
+            .filter(|address: &SocketAddr| address.port() > 0)
+            .ok_or_else(|| "must be an address and a port, such as 127.0.0.1:9100 or [::1]:9100".to_owned())
+    }
+
+    /// Who may connect: addresses, blocks and names of hosts, with commas between them.
+    pub fn peers(&self) -> Result<Vec<Peers>, String> {
+        let bytes = self.unquoted()?;
+        let items: Vec<&[u8]> =
+            bytes.split(|byte| *byte == b',').map(trim).filter(|item| !item.is_empty()).collect();
+        if items.is_empty() || items.len() > MAX_PEERS {
+            return Err(format!(
+                "must be 1 to {MAX_PEERS} addresses, blocks or names, with commas between them"
+            ));
+        }
+        let one = |item: &&[u8]| {
+            Peers::parse(item).map_err(|fault| {
+                format!(
+                    "{}: {fault}; write addresses, blocks ADDRESS/PREFIX or names, with commas between them",
+                    text(item)
+                )
+            })
+        };
+        items.iter().map(one).collect()
     }
 
     /// A delimiter of frames: `chr()` and strings, joined by `+`.

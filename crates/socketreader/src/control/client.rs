@@ -85,10 +85,11 @@ pub(crate) fn perform(config: &Config, name: &str, change: &Change, as_json: boo
 
 /// The daemon is down: the journal's lock keeps it from starting meanwhile.
 fn at_rest(config: &Config, name: &str, change: &Change) -> anyhow::Result<Value> {
-    let _log = log::start(config.general.logfile.as_deref(), config.general.loglvl).map_err(Error::msg)?;
+    let _log =
+        log::start(config.general.logfile.as_deref(), config.general.loglvl, true).map_err(Error::msg)?;
     let opened = Journal::open(&config.general.statedir.journal(), config.journal_settings());
     let (journal, _) = opened.map_err(Error::msg)?;
-    let board = Arc::new(Board::open(config)?);
+    let board = Arc::new(Board::open(&Arc::new(config.clone()))?);
     let (reader, producer) = (journal.reader(), journal.producer(|| {}));
     let who = format!("{} (process {})", server::user(Uid::current()), std::process::id());
     let ground = Ground { config, board: &board, journal: &reader, producer: &producer };

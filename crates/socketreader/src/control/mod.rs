@@ -10,5 +10,6 @@ mod table;
 
 pub(crate) use client::{follow, perform, queues};
 pub(crate) use perform::Change;
+pub(crate) use queues::live as live_queues;
 pub(crate) use server::start;
 pub(crate) use show::{export, show};

@@ -87,18 +87,19 @@ impl Ground<'_> {
     pub(crate) fn perform(&self, name: &str, change: &Change, who: &str) -> Result<Value, String> {
         let outbox = self.board.outbox(name);
         let known = || {
-            let names: Vec<&str> = self.board.outboxes().iter().map(|outbox| &*outbox.name).collect();
+            let outboxes = self.board.outboxes();
+            let names: Vec<&str> = outboxes.iter().map(|outbox| &*outbox.name).collect();
             format!("no outgoing connection is called \"{name}\"; there are {}", names.join(", "))
         };
         let (done, text) = match (change, outbox) {
             (Change::Pause | Change::Resume, None) => return Err(known()),
             (Change::Pause, Some(outbox)) => {
                 let pause = Pause { since: SystemTime::now(), by: who.to_owned() };
-                self.board.set_pause(outbox, Some(pause)).map_err(|error| error.to_string())?;
+                self.board.set_pause(&outbox, Some(pause)).map_err(|error| error.to_string())?;
                 (json!({}), "paused".to_owned())
             }
             (Change::Resume, Some(outbox)) => {
-                self.board.set_pause(outbox, None).map_err(|error| error.to_string())?;
+                self.board.set_pause(&outbox, None).map_err(|error| error.to_string())?;
                 // What is tried in growing pauses is tried at once.
                 outbox.changed();
                 (json!({}), "resumed".to_owned())

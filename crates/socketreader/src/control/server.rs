@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 use super::perform::{Change, Ground};
 use super::queues;
 use crate::board::Board;
-use crate::config::Config;
 use crate::log;
 
 /// The socket's name in the state directory.
@@ -33,7 +32,6 @@ const NO_ROOM: Duration = Duration::from_secs(1);
 
 /// What commands are answered from.
 struct Shared {
-    config: Arc<Config>,
     board: Arc<Board>,
     journal: Reader,
     producer: Producer,
@@ -44,12 +42,12 @@ struct Shared {
 ///
 /// # Errors
 /// What the system says about the socket.
-pub(crate) fn start(config: &Arc<Config>, board: &Arc<Board>, journal: &Journal) -> io::Result<UnixSocket> {
-    let socket = UnixSocket::listen(&path(&config.general.statedir.path), 0o600, Owner::this_process())?;
+pub(crate) fn start(board: &Arc<Board>, journal: &Journal) -> io::Result<UnixSocket> {
+    let socket =
+        UnixSocket::listen(&path(&board.config().general.statedir.path), 0o600, Owner::this_process())?;
     let listener = socket.listener()?;
     listener.set_nonblocking(false)?;
     let shared = Arc::new(Shared {
-        config: Arc::clone(config),
         board: Arc::clone(board),
         journal: journal.reader(),
         producer: journal.producer(|| {}),
@@ -102,13 +100,16 @@ fn serve(stream: &UnixStream, shared: &Shared) -> io::Result<()> {
         return answer(stream, &json!({ "error": "the request is no JSON" }));
     };
     match request["command"].as_str() {
-        Some("queues") => answer(stream, &queues::live(&shared.config, &shared.journal, &shared.board)),
+        Some("queues") => {
+            answer(stream, &queues::live(&shared.board.config(), &shared.journal, &shared.board))
+        }
         Some("follow") => follow(stream, shared),
         _ => {
             let done = match Change::requested(&request) {
                 Some(Ok(change)) => {
                     let name = request["connection"].as_str().unwrap_or_default();
-                    let Shared { config, board, journal, producer, .. } = shared;
+                    let Shared { board, journal, producer, .. } = shared;
+                    let config = &board.config();
                     Ground { config, board, journal, producer }.perform(name, &change, &who(stream))
                 }
                 Some(Err(error)) => Err(error),

@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::time::Instant;
 
 use protogen_core::llp::mllp::Decoder;
 use protogen_sys::event_loop::EventLoop;
 
 use super::wire::Wire;
+use crate::metrics::Meter;
 
 /// The most messages of one peer that wait for their answers; then it is not read.
 const MAX_WAITING: usize = 1024;
@@ -24,16 +26,25 @@ struct Slot {
 }
 
 /// The answers of one peer, in the order in which its messages came.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Slots {
     slots: VecDeque<Slot>,
     /// The number of the first slot.
     first: u64,
+    meter: Arc<Meter>,
 }
 
 impl Slots {
+    /// Answers are counted there.
+    pub(super) fn new(meter: Arc<Meter>) -> Slots {
+        Slots { slots: VecDeque::new(), first: 0, meter }
+    }
+
     /// Takes the place of an answer that will follow, or is here already.
     pub(super) fn expect(&mut self, answer: Option<Vec<u8>>) -> u64 {
+        if let Some(answer) = &answer {
+            self.meter.answered(answer);
+        }
         self.slots.push_back(Slot { answer, due: None });
         self.first + self.slots.len() as u64 - 1
     }
@@ -42,6 +53,7 @@ impl Slots {
     pub(super) fn answer(&mut self, slot: u64, answer: Vec<u8>, due: Option<Instant>) {
         let place = slot.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
         if let Some(slot) = place.and_then(|at| self.slots.get_mut(at)) {
+            self.meter.answered(&answer);
             *slot = Slot { answer: Some(answer), due };
         }
     }
@@ -79,6 +91,8 @@ pub(super) struct Client {
     pub(super) held: bool,
     /// The peer will send no more.
     pub(super) ended: bool,
+    /// We have said that we will, and until when it may go on reading.
+    pub(super) farewell: Option<Instant>,
 }
 
 impl Client {
@@ -104,7 +118,8 @@ impl Client {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let timers = [self.decoder.poll_timeout(), self.slots.poll_timeout(), self.wire.poll_timeout()];
+        let decoder = self.decoder.poll_timeout().filter(|_| self.farewell.is_none());
+        let timers = [decoder, self.slots.poll_timeout(), self.wire.poll_timeout(), self.farewell];
         timers.into_iter().flatten().min()
     }
 }

@@ -1,27 +1,31 @@
 //! An incoming connection of the configuration.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use protogen_journal::Reader;
 
 use super::answer::Manner;
 use super::parked::Parked;
-use crate::board::Outbox;
+use super::wire::Manners;
+use crate::board::Joined;
 use crate::config::{Connection, Debug, Socket};
+use crate::guard::Guard;
 use crate::log;
 
 /// An incoming connection.
 #[derive(Debug)]
 pub(super) struct Input {
-    /// Its number in the configuration.
-    pub(super) number: usize,
     pub(super) name: Arc<str>,
     pub(super) socket: Socket,
     pub(super) manner: Manner,
     pub(super) debug: Debug,
-    /// Its outgoing connections, each with the most messages that may wait there.
-    pub(super) outboxes: Vec<(Arc<Outbox>, u64)>,
+    pub(super) manners: Manners,
+    pub(super) guard: Arc<Guard>,
+    /// Its outgoing connections.
+    pub(super) outboxes: Joined,
     /// How many messages its outgoing connections may take now.
     pub(super) room: usize,
     /// Why nothing more is taken: one of them has enough.
@@ -34,14 +38,16 @@ pub(super) struct Input {
     pub(super) framing_errors: u64,
     /// A message of it was stored in this turn.
     pub(super) stored: bool,
+    /// Nothing more is taken: its peers get what they are owed, then they are gone.
+    pub(super) leaving: bool,
 }
 
 impl Input {
     pub(super) fn new(
-        number: usize,
         connection: &Connection,
         socket: &Socket,
-        outboxes: Vec<(Arc<Outbox>, u64)>,
+        guard: Arc<Guard>,
+        outboxes: Joined,
     ) -> Input {
         let manner = match (socket.use_ack, connection.use_hl7) {
             (false, _) => Manner::Silent,
@@ -49,11 +55,12 @@ impl Input {
             (true, false) => Manner::Mllp,
         };
         Input {
-            number,
             name: connection.name.as_str().into(),
             socket: socket.clone(),
             manner,
             debug: connection.debug.clone(),
+            manners: Manners::of(connection, socket),
+            guard,
             outboxes,
             room: usize::MAX,
             full: None,
@@ -62,6 +69,7 @@ impl Input {
             open: 0,
             framing_errors: 0,
             stored: false,
+            leaving: false,
         }
     }
 }
@@ -70,8 +78,12 @@ impl Input {
     /// Looks whether its outgoing connections may take more.
     pub(super) fn look(&mut self, journal: &Reader) {
         self.room = usize::MAX;
+        if self.leaving {
+            self.full = None;
+            return;
+        }
         let mut full = None;
-        for (outbox, most) in &self.outboxes {
+        for (outbox, most) in self.outboxes.now().iter() {
             let pending = journal.pending(&outbox.name);
             let room = most.saturating_sub(pending);
             self.room = self.room.min(usize::try_from(room).unwrap_or(usize::MAX));
@@ -89,8 +101,24 @@ impl Input {
         self.full = full;
     }
 
+    /// A connection is of no more use.
+    pub(super) fn broken(&self, peer: &str, error: &io::Error) {
+        if is_tls(error) {
+            self.guard.failed.fetch_add(1, Ordering::Relaxed);
+            log::error!(&self.name, "{peer}: {error}");
+        } else {
+            log::info!(&self.name, "{peer}: {error}");
+        }
+    }
+
     /// Whether its peers are not to be read: what they send cannot be stored, and not all of them would hear it.
     pub(super) fn is_blocked(&self) -> bool {
         !self.again.is_empty() || self.parked.is_full()
     }
+}
+
+/// Whether TLS found the fault, rather than the system.
+pub(super) fn is_tls(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::TimedOut)
+        && error.to_string().starts_with("TLS: ")
 }

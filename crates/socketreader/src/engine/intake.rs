@@ -1,14 +1,16 @@
 //! The incoming sockets: messages in, to the journal, answers out.
 
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use mio::net::TcpStream;
 use protogen_core::hl7::Outcome;
 use protogen_core::llp::mllp::Decoder;
 use protogen_journal::{Message, Producer, Reader, Refusal};
-use protogen_sys::event_loop::{Drained, EventLoop, drain};
+use protogen_sys::event_loop::{Drained, EventLoop};
 use rustc_hash::FxHashMap;
 
 use super::answer::Answers;
@@ -31,6 +33,11 @@ const MAX_UNFINISHED: usize = 256 << 20;
 
 /// How much is read before it is stored, in bytes; more only where the rest of one reading is longer.
 const GROUP: usize = 4 << 20;
+
+/// How long a message that was not stored counts against our health, if none is stored meanwhile.
+const REFUSED: Duration = Duration::from_secs(60);
+/// How long a peer may go on when its connection has left the configuration.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// How long messages that come one after the other are taken along before the first of them is stored.
 const GROW: Duration = Duration::from_micros(50);
@@ -68,7 +75,7 @@ impl Group {
 pub(super) struct Intake {
     pub(super) inputs: Vec<Input>,
     clients: FxHashMap<u32, Client>,
-    most_peers: usize,
+    pub(super) most_peers: usize,
     next_id: u32,
     producer: Producer,
     /// Read and not yet stored.
@@ -86,24 +93,19 @@ pub(super) struct Intake {
     buffer: Vec<u8>,
     answers: Answers,
     rejects: Rejects,
-    /// Connections that we made and that are closed, by their numbers in the configuration.
+    /// Connections that we made and that are closed, by their numbers.
     lost: Vec<usize>,
     stopping: bool,
+    /// When and why the journal has not taken a message, since it took one.
+    refused: Option<(Instant, String)>,
 }
 
 impl Intake {
-    pub(super) fn new(
-        inputs: Vec<Input>,
-        producer: Producer,
-        journal: Reader,
-        rejects: Rejects,
-        most_peers: usize,
-    ) -> Intake {
-        let longest = inputs.iter().map(|input| input.socket.max_size).max().unwrap_or(0);
+    pub(super) fn new(producer: Producer, journal: Reader, rejects: Rejects, most_peers: usize) -> Intake {
         Intake {
             unfinished: 0,
-            max_unfinished: MAX_UNFINISHED.max(longest.saturating_mul(2)),
-            inputs,
+            max_unfinished: MAX_UNFINISHED,
+            inputs: Vec::new(),
             clients: FxHashMap::default(),
             most_peers,
             next_id: 0,
@@ -118,11 +120,24 @@ impl Intake {
             rejects,
             lost: Vec::new(),
             stopping: false,
+            refused: None,
         }
     }
 
+    /// Adds an incoming connection; its number is how many there were.
+    pub(super) fn add(&mut self, input: Input) {
+        self.max_unfinished = self.max_unfinished.max(input.socket.max_size.saturating_mul(2));
+        self.inputs.push(input);
+    }
+
     /// A peer has connected, or was connected to.
-    pub(super) fn open(&mut self, input: usize, stream: TcpStream, peer: String, events: &EventLoop) -> bool {
+    pub(super) fn open(
+        &mut self,
+        input: usize,
+        stream: TcpStream,
+        peer: String,
+        events: &mut EventLoop,
+    ) -> bool {
         let here = &mut self.inputs[input];
         if here.open >= here.socket.max_connections {
             log::warning!(
@@ -144,15 +159,31 @@ impl Intake {
         }
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
-        match Wire::new(stream, Owner::Client(id).token(), here.debug.slow, events) {
+        match Wire::new(stream, Owner::Client(id).token(), here.manners, &here.guard, events) {
             Ok(wire) => {
                 log::info!(&here.name, "{peer}: connected");
                 here.open += 1;
+                if !wire.is_open() {
+                    // The handshake begins, and may take so long.
+                    events.update_timer(Owner::Client(id).token(), wire.poll_timeout());
+                    events.revisit(Owner::Client(id).token());
+                }
                 let decoder = Decoder::new(here.socket.mllp.clone());
-                let slots = Slots::default();
+                let slots = Slots::new(Arc::clone(&here.outboxes.meter));
+                here.outboxes.meter.peers.fetch_add(1, Ordering::Relaxed);
                 self.clients.insert(
                     id,
-                    Client { input, peer, wire, decoder, slots, unfinished: 0, held: false, ended: false },
+                    Client {
+                        input,
+                        peer,
+                        wire,
+                        decoder,
+                        slots,
+                        unfinished: 0,
+                        held: false,
+                        ended: false,
+                        farewell: None,
+                    },
                 );
                 true
             }
@@ -166,6 +197,12 @@ impl Intake {
     /// Reads what a peer sent.
     pub(super) fn read(&mut self, id: u32, events: &mut EventLoop, now: Instant) {
         let Some(client) = self.clients.get_mut(&id) else { return };
+        if client.farewell.is_some() {
+            return self.ignore(id, events, now);
+        }
+        if self.inputs[client.input].leaving {
+            return self.settle(id, events, now);
+        }
         let full = self.stopping || self.inputs[client.input].is_blocked();
         if full || !client.has_room() {
             client.held = true;
@@ -188,7 +225,7 @@ impl Intake {
             time: SystemTime::now(),
             now,
         };
-        let drained = drain(&mut wire.stream, &mut self.buffer, TURN, |mut bytes| {
+        let drained = wire.drain(&mut self.buffer, TURN, |mut bytes| {
             while let Some(item) = decoder.decode(&mut bytes, now) {
                 sink.take(item);
             }
@@ -207,7 +244,7 @@ impl Intake {
                 if let Some(item) = decoder.handle_eof() {
                     sink.take(item);
                 }
-                log::info!(&sink.input.name, "{peer}: {error}");
+                sink.input.broken(peer, &error);
                 return self.close(id, events);
             }
         }
@@ -218,6 +255,43 @@ impl Intake {
         if self.group.bytes >= GROUP {
             self.store(events, now);
         }
+    }
+
+    /// A peer that was told that nothing more comes may send what it likes, for a while: closed at once, it might not read
+    /// its last answers.
+    fn ignore(&mut self, id: u32, events: &mut EventLoop, now: Instant) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        match client.wire.drain(&mut self.buffer, TURN, |_| ControlFlow::Continue(())) {
+            Ok(Drained::WouldBlock) => {}
+            Ok(Drained::Stopped) => events.revisit(Owner::Client(id).token()),
+            Ok(Drained::End) | Err(_) => return self.close(id, events),
+        }
+        self.settle(id, events, now);
+    }
+
+    /// Takes nothing more for an incoming connection, and lets its peers go as soon as they have their answers.
+    pub(super) fn leave(&mut self, number: usize, events: &mut EventLoop, now: Instant) {
+        let input = &mut self.inputs[number];
+        input.parked.give_up(now);
+        self.take_parked(events, now);
+        self.inputs[number].leaving = true;
+        let peers: Vec<u32> =
+            self.clients.iter().filter(|(_, client)| client.input == number).map(|(id, _)| *id).collect();
+        for id in peers {
+            self.settle(id, events, now);
+        }
+    }
+
+    /// Whether all that these incoming connections took is stored, or its senders hear that it is not.
+    ///
+    /// # Errors
+    /// Names the one that holds something, and the remedy.
+    pub(super) fn all_stored(&self, numbers: &[usize]) -> Result<(), String> {
+        let held = numbers.iter().map(|number| &self.inputs[*number]).find(|input| !input.again.is_empty());
+        held.map_or(Ok(()), |input| {
+            let (count, name) = (input.again.len(), &input.name);
+            Err(format!("{count} messages of {name} cannot be stored yet; send SIGHUP again when they are"))
+        })
     }
 
     /// Closes the peers that have been silent for longest in the middle of their frames, if these take too much.
@@ -241,6 +315,14 @@ impl Intake {
     /// A peer's timer is due.
     pub(super) fn time_out(&mut self, id: u32, events: &mut EventLoop, now: Instant) {
         let Some(client) = self.clients.get_mut(&id) else { return };
+        if client.wire.is_late(now) {
+            let why = io::Error::new(io::ErrorKind::TimedOut, "TLS: the handshake takes too long");
+            self.inputs[client.input].broken(&client.peer, &why);
+            return self.close(id, events);
+        }
+        if client.farewell.is_some_and(|due| due <= now) {
+            return self.close(id, events);
+        }
         let Client { decoder, slots, peer, .. } = client;
         if let Some(item) = decoder.handle_timeout(now) {
             Sink {
@@ -266,13 +348,20 @@ impl Intake {
     pub(super) fn settle(&mut self, id: u32, events: &mut EventLoop, now: Instant) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         if let Err(error) = client.flush(events, now) {
-            log::info!(&self.inputs[client.input].name, "{}: {error}", client.peer);
+            self.inputs[client.input].broken(&client.peer, &error);
             return self.close(id, events);
         }
         if client.is_over() {
             return self.close(id, events);
         }
-        if client.held && client.has_room() && !self.held.contains(&id) {
+        if self.inputs[client.input].leaving && client.farewell.is_none() && client.is_answered() {
+            client.wire.finish();
+            client.farewell = Some(now + FAREWELL);
+            // What came meanwhile was not looked at.
+            events.revisit(Owner::Client(id).token());
+        }
+        let leaving = self.inputs[client.input].leaving;
+        if client.held && !leaving && client.has_room() && !self.held.contains(&id) {
             events.revisit(Owner::Client(id).token());
         }
         events.update_timer(Owner::Client(id).token(), client.poll_timeout());
@@ -283,11 +372,28 @@ impl Intake {
             self.unfinished -= client.unfinished;
             let input = &mut self.inputs[client.input];
             input.open -= 1;
+            input.outboxes.meter.peers.fetch_sub(1, Ordering::Relaxed);
             log::info!(&input.name, "{}: closed", client.peer);
-            if !input.socket.server {
-                self.lost.push(input.number);
+            if !input.socket.server && !input.leaving {
+                self.lost.push(client.input);
             }
             client.wire.close(events);
+        }
+    }
+
+    /// Whether messages are taken.
+    ///
+    /// # Errors
+    /// Why they are not.
+    pub(super) fn health(&self, now: Instant) -> Result<(), String> {
+        if let Some((when, why)) = &self.refused
+            && now.duration_since(*when) < REFUSED
+        {
+            return Err(format!("the journal takes no message: {why}"));
+        }
+        match self.inputs.iter().find_map(|input| Some((input, input.full.as_ref()?))) {
+            Some((input, why)) => Err(format!("{} takes no message: {why}", input.name)),
+            None => Ok(()),
         }
     }
 
@@ -402,9 +508,14 @@ impl Intake {
         for ((result, sender), message) in results.into_iter().zip(senders.drain(..)).zip(messages.drain(..))
         {
             let input = &mut self.inputs[sender.input];
+            if let Err(refusal @ (Refusal::Full | Refusal::Failed)) = &result {
+                self.refused = Some((now, refusal.to_string()));
+            }
             let answer = match result {
                 Ok(_) => {
                     input.stored = true;
+                    self.refused = None;
+                    input.outboxes.meter.took(message.bytes.len());
                     sender.answer
                 }
                 Err(refusal) if !sender.hears_no && refusal != Refusal::TooLong => {
@@ -436,7 +547,7 @@ impl Intake {
         (self.group.messages, self.group.senders) = (messages, senders);
         for input in &mut self.inputs {
             if std::mem::take(&mut input.stored) {
-                input.outboxes.iter().for_each(|(outbox, _)| outbox.bell.ring());
+                input.outboxes.now().iter().for_each(|(outbox, _)| outbox.bell.ring());
             }
         }
         let mut touched = std::mem::take(&mut self.touched);

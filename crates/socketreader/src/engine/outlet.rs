@@ -5,6 +5,7 @@ mod passing;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
@@ -15,14 +16,16 @@ use protogen_sys::event_loop::EventLoop;
 use super::judge::{Expected, Judge, expected};
 use super::receivers::{MAX_RECEIVERS, Receivers};
 use super::token::Owner;
-use super::wire::Wire;
+use super::wire::{Manners, Wire};
 use crate::backoff::Backoff;
 use crate::board::{Board, Outbox, Trouble};
 use crate::config::{Connection, Socket};
 use crate::feed::Feed;
 use crate::follow;
 use crate::gate::Passed;
+use crate::guard::Guard;
 use crate::log;
+use crate::metrics::Meter;
 
 /// The message that is being delivered.
 struct Current {
@@ -49,7 +52,8 @@ pub(super) struct Outlet {
     name: Arc<str>,
     pub(super) socket: Socket,
     use_hl7: bool,
-    slow: Option<u32>,
+    manners: Manners,
+    guard: Arc<Guard>,
     dump: bool,
     feed: Feed,
     producer: Arc<Producer>,
@@ -72,6 +76,7 @@ pub(super) struct Outlet {
     mismatches: u32,
     board: Arc<Board>,
     outbox: Arc<Outbox>,
+    meter: Arc<Meter>,
     /// What waits was changed by somebody else.
     stale: bool,
     stopping: bool,
@@ -81,6 +86,8 @@ struct Line {
     wire: Wire,
     decoder: Decoder,
     peer: String,
+    /// Messages can cross.
+    is_open: bool,
     /// A message was delivered here.
     was_of_use: bool,
 }
@@ -95,6 +102,7 @@ impl Outlet {
         number: usize,
         connection: &Connection,
         socket: &Socket,
+        guard: Arc<Guard>,
         feed: Feed,
         producer: Arc<Producer>,
         (board, outbox): (Arc<Board>, Arc<Outbox>),
@@ -105,7 +113,8 @@ impl Outlet {
             name: connection.name.as_str().into(),
             socket: socket.clone(),
             use_hl7: connection.use_hl7,
-            slow: connection.debug.slow,
+            manners: Manners::of(connection, socket),
+            guard,
             dump: connection.debug.dump,
             feed,
             producer,
@@ -121,6 +130,7 @@ impl Outlet {
             unrecorded: None,
             dead_in_a_row: 0,
             mismatches: 0,
+            meter: board.meters.of(&connection.name),
             board,
             outbox,
             stale: false,
@@ -161,6 +171,9 @@ impl Outlet {
                 self.pass_by();
                 break;
             }
+            if !self.is_open(events, now) {
+                break;
+            }
             if self.unrecorded.is_some() || self.pause.is_some_and(|due| now < due) {
                 break;
             }
@@ -199,19 +212,40 @@ impl Outlet {
 
     fn take_line(&mut self, events: &EventLoop) -> bool {
         while let Some((stream, peer)) = self.receivers.next() {
-            match Wire::new(stream, Owner::Outlet(self.number).token(), self.slow, events) {
+            match Wire::new(stream, Owner::Outlet(self.number).token(), self.manners, &self.guard, events) {
                 Ok(wire) => {
-                    log::info!(&self.name, "{peer}: connected");
-                    self.outbox.clear(Trouble::Down);
-                    self.outbox.connected(Some(peer.clone()));
                     let decoder = Decoder::new(self.socket.mllp.clone());
-                    self.line = Some(Line { wire, decoder, peer, was_of_use: false });
+                    self.line = Some(Line { wire, decoder, peer, is_open: false, was_of_use: false });
                     return true;
                 }
                 Err(error) => log::error!(&self.name, "{peer}: {error}"),
             }
         }
         false
+    }
+
+    /// Whether messages can cross the line. While TLS begins, what it has to say is written.
+    fn is_open(&mut self, events: &mut EventLoop, now: Instant) -> bool {
+        let Some(line) = &mut self.line else { return false };
+        // A message on its way is written, and its receiver's silence measured, by `send`.
+        if (self.current.is_none() || !line.is_open)
+            && let Err(error) = line.wire.flush(events, now)
+        {
+            self.hang_up(events, &error.to_string());
+            return false;
+        }
+        if line.wire.is_late(now) {
+            self.hang_up(events, "TLS: the handshake takes too long");
+            return false;
+        }
+        if line.wire.is_open() && !line.is_open {
+            line.is_open = true;
+            log::info!(&self.name, "{}: connected", line.peer);
+            self.outbox.clear(Trouble::Down);
+            self.outbox.connected(Some(line.peer.clone()));
+            self.meter.peers.store(1, Ordering::Relaxed);
+        }
+        line.is_open
     }
 
     /// Sends the current message if it was not sent; true if it is settled thereby.
@@ -256,6 +290,7 @@ impl Outlet {
             self.retry.reset();
             self.redial.reset();
             self.line.iter_mut().for_each(|line| line.was_of_use = true);
+            self.meter.delivered(current.stored.bytes.len(), current.stored.time);
             log::info!(&self.name, "message {sequence} delivered: {named}");
         } else {
             self.outbox.buried();
@@ -312,6 +347,7 @@ impl Outlet {
             self.next_dial = if line.was_of_use { Duration::ZERO } else { self.redial.pause() };
             if let Some(current) = self.current.as_mut().filter(|current| current.sent.is_some()) {
                 current.sent = None;
+                self.meter.tries_again();
                 current.closes += 1;
                 if current.closes == CLOSES {
                     let named = log::Named(&current.stored.bytes);
@@ -328,10 +364,14 @@ impl Outlet {
                     log::Named(&current.stored.bytes)
                 );
                 log::prod!(&self.name, "not delivered: {}", current.stored.bytes.escape_ascii());
-            } else {
+            } else if line.is_open {
                 log::info!(&self.name, "{}: {why}", line.peer);
+            } else {
+                self.guard.failed.fetch_add(1, Ordering::Relaxed);
+                log::error!(&self.name, "{}: {why}; tried again", line.peer);
             }
             self.outbox.connected(None);
+            self.meter.peers.store(0, Ordering::Relaxed);
             self.outbox.failed(format!("{}: {why}", line.peer));
             self.outbox.raise(Trouble::Down, || format!("{}: {why}", line.peer));
             line.wire.close(events);
@@ -354,6 +394,27 @@ impl Outlet {
     /// Begins nothing more.
     pub(super) fn stop(&mut self) {
         self.stopping = true;
+    }
+
+    /// Leaves the loop; its thread ends by itself. What waits stays in the journal.
+    pub(super) fn close(mut self, events: &mut EventLoop) {
+        if let Some(line) = self.line.take() {
+            line.wire.close(events);
+        }
+        self.outbox.connected(None);
+        self.meter.peers.store(0, Ordering::Relaxed);
+        events.forget(Owner::Outlet(self.number).token());
+        events.forget(Owner::OutletTimer(self.number).token());
+        // The end of its thread may have to wait for the disk.
+        let ending = std::thread::Builder::new().name("leaving".to_owned());
+        if let Err(error) = ending.spawn(move || drop(self)) {
+            log::error!(log::GENERAL, "a connection is left at once, not beside the others: {error}");
+        }
+    }
+
+    /// It begins nothing more, and nothing of it is in flight.
+    pub(super) fn has_left(&self) -> bool {
+        self.stopping && self.is_idle()
     }
 
     /// Whether no answer is awaited.

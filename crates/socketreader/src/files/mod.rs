@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use protogen_journal::Journal;
 
 use crate::bell::Bell;
-use crate::board::{Board, Outbox};
+use crate::board::{Board, Joined, Outbox};
 use crate::config::{Connection, FileIn, FileOut, Naming};
 use crate::gate::Gate;
 
@@ -26,7 +26,7 @@ pub(crate) fn name_prefix(naming: &Naming, message: &[u8]) -> Vec<u8> {
 /// The threads, and the bells that end them.
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
-    threads: Vec<(Arc<Bell>, JoinHandle<()>)>,
+    threads: Vec<(String, Arc<Bell>, JoinHandle<()>)>,
 }
 
 impl Workers {
@@ -36,7 +36,7 @@ impl Workers {
         name: &str,
         settings: FileIn,
         journal: &Journal,
-        outboxes: Vec<(Arc<Outbox>, u64)>,
+        outboxes: Joined,
     ) -> io::Result<()> {
         let bell = Arc::new(Bell::default());
         let worker = reader::Reader::new(
@@ -74,14 +74,20 @@ impl Workers {
 
     fn start(&mut self, name: &str, bell: Arc<Bell>, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
-        self.threads.push((bell, thread));
+        self.threads.push((name.to_owned(), bell, thread));
         Ok(())
+    }
+
+    /// Lets the threads of these connections finish what they have begun.
+    pub(crate) fn stop_some(&mut self, names: &[String]) {
+        let ending = self.threads.extract_if(.., |(name, ..)| names.contains(name));
+        Workers { threads: ending.collect() }.stop();
     }
 
     /// Lets every thread finish what it has begun.
     pub(crate) fn stop(self) {
-        self.threads.iter().for_each(|(bell, _)| bell.stop());
-        for (_, thread) in self.threads {
+        self.threads.iter().for_each(|(_, bell, _)| bell.stop());
+        for (_, _, thread) in self.threads {
             // A panic was printed by then.
             let _ = thread.join();
         }

@@ -16,7 +16,7 @@ use super::arrivals::Arrivals;
 use super::complete::Watch;
 use crate::backoff::Backoff;
 use crate::bell::Bell;
-use crate::board::Outbox;
+use crate::board::Joined;
 use crate::config::FileIn;
 use crate::log;
 
@@ -32,8 +32,8 @@ pub(super) struct Reader {
     settings: FileIn,
     producer: Producer,
     journal: protogen_journal::Reader,
-    /// Who gets the messages, and the most that may wait there.
-    outboxes: Vec<(Arc<Outbox>, u64)>,
+    /// Who gets the messages.
+    outboxes: Joined,
     /// One of them has enough: the files stay.
     is_full: bool,
     bell: Arc<Bell>,
@@ -77,7 +77,7 @@ impl Reader {
         settings: FileIn,
         producer: Producer,
         journal: protogen_journal::Reader,
-        outboxes: Vec<(Arc<Outbox>, u64)>,
+        outboxes: Joined,
         bell: Arc<Bell>,
     ) -> Reader {
         Reader {
@@ -120,7 +120,8 @@ impl Reader {
 
     /// Whether an outgoing connection has enough, so that the files stay where they are.
     fn look(&mut self) -> bool {
-        let full = self.outboxes.iter().find(|(outbox, most)| self.journal.pending(&outbox.name) >= *most);
+        let outboxes = self.outboxes.now();
+        let full = outboxes.iter().find(|(outbox, most)| self.journal.pending(&outbox.name) >= *most);
         match (full, self.is_full) {
             (Some((outbox, most)), false) => log::warning!(
                 &self.name,
@@ -304,7 +305,11 @@ impl Reader {
             for result in results.drain(..) {
                 open -= 1;
                 match result {
-                    Completion::Stored { tag, .. } => self.delete(&files[usize::try_from(tag).unwrap_or(0)]),
+                    Completion::Stored { tag, .. } => {
+                        let file = &files[usize::try_from(tag).unwrap_or(0)];
+                        self.outboxes.meter.took(usize::try_from(file.1.size()).unwrap_or(usize::MAX));
+                        self.delete(file);
+                    }
                     Completion::Refused { refusal, .. } => {
                         failed = Some(format!("not stored: {refusal}; the file stays"));
                     }
@@ -313,7 +318,7 @@ impl Reader {
             }
         }
         if !files.is_empty() {
-            self.outboxes.iter().for_each(|(outbox, _)| outbox.bell.ring());
+            self.outboxes.now().iter().for_each(|(outbox, _)| outbox.bell.ring());
         }
         failed.map_or(Ok(()), Err)
     }

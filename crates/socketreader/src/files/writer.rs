@@ -261,6 +261,7 @@ impl Writer {
             let path = self.settings.dir.join(file);
             let note = std::path::absolute(&path).unwrap_or(path).into_os_string().into_encoded_bytes();
             self.board.tell(|| follow::line(&self.name, &stored, Outcome::Delivered, &note));
+            self.board.meters.of(&self.name).delivered(stored.bytes.len(), stored.time);
             let delivery = Delivery { sequence: stored.sequence, output, outcome: Outcome::Delivered, note };
             self.unrecorded.extend(self.producer.record(delivery).err());
         }

@@ -122,6 +122,8 @@ impl Pipe {
         );
         self.outbox.failed(format!("pipe: {why}: message {sequence}: {named}"));
         if self.failures == TRIES {
+            // It may have been told of another message before.
+            self.outbox.clear(Trouble::Pipe);
             self.outbox.raise_about(Trouble::Pipe, Some(sequence), || {
                 format!("pipe: {why}; message {sequence} is held, after {TRIES} attempts: {named}")
             });

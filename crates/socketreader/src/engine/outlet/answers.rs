@@ -7,7 +7,7 @@ use std::time::Instant;
 use protogen_core::hl7::{AckCode, Message};
 use protogen_core::llp::mllp::Item;
 use protogen_journal::Outcome;
-use protogen_sys::event_loop::{Drained, EventLoop, drain};
+use protogen_sys::event_loop::{Drained, EventLoop};
 
 use super::super::answer::first_segment;
 use super::super::judge::{Expected, Verdict};
@@ -33,7 +33,7 @@ impl Outlet {
         let Some(Line { wire, decoder, .. }) = &mut self.line else { return };
         let mut answers = Vec::new();
         let mut notes = Vec::new();
-        let drained = drain(&mut wire.stream, buffer, TURN, |mut bytes| {
+        let drained = wire.drain(buffer, TURN, |mut bytes| {
             while let Some(item) = decoder.decode(&mut bytes, now) {
                 match item {
                     Item::Frame(frame) => answers.push(Answer::Frame(frame.message.to_vec())),
@@ -59,6 +59,10 @@ impl Outlet {
     }
 
     fn answered(&mut self, answer: Answer, now: Instant) {
+        match &answer {
+            Answer::Frame(bytes) => self.meter.answered(bytes),
+            Answer::Commit(positive) => self.meter.answered(if *positive { b"\x06" } else { b"\x15" }),
+        }
         let waits = |current: &&Current| current.sent.is_some() && current.expected != Expected::Nothing;
         let Some(current) = self.current.as_ref().filter(waits) else { return self.unasked(&answer) };
         let (verdict, note) = match (answer, &current.expected) {
@@ -154,6 +158,7 @@ impl Outlet {
             log::error!(&self.name, "stopped, {by}: mend it, then socketreader --resume {}", self.name);
             stop(&self.board, &self.outbox, pause);
         }
+        self.meter.tries_again();
         self.record(sequence, Outcome::Tries(tries), note);
         self.pause = Some(now + self.retry.pause());
     }

@@ -1,0 +1,360 @@
+//! SIGHUP: the configuration is read again, and what has changed in it changes in the running program.
+//!
+//! A connection that is the same keeps its sockets and all that is in flight. One that is altered or gone takes nothing more, and
+//! what it has taken is stored, before the journal learns of the change: so each message goes where the configuration
+//! said when it came. What is wrong with a new configuration leaves the old one in force.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use protogen_journal::Journal;
+use protogen_sys::services;
+
+use crate::board::{Board, Joined};
+use crate::config::{self, Config, Connection, General, Kind, Scope, Severity};
+use crate::daemon::make_room;
+use crate::engine::{Dispatch, Entrance, Reception};
+use crate::files::Workers;
+use crate::guard::{Guard, Guards};
+use crate::log;
+
+/// What the running program is made of, and how it is changed.
+pub(crate) struct Running {
+    pub(crate) board: Arc<Board>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) workers: Workers,
+    pub(crate) guards: Arc<Mutex<Guards>>,
+    /// The outgoing connections of each incoming one.
+    pub(crate) joined: BTreeMap<String, Joined>,
+    pub(crate) listening: Listening,
+    pub(crate) reception: Reception,
+    pub(crate) dispatch: Dispatch,
+}
+
+/// The sockets that are listened on, by connection: a change takes them over, so that no peer is turned away meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct Listening(BTreeMap<String, Vec<TcpListener>>);
+
+impl Listening {
+    /// Binds what a connection listens on, or takes over what is bound already.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn open(&mut self, connection: &Connection) -> Result<Vec<TcpListener>, String> {
+        let Some(socket) = connection.kind.socket().filter(|socket| socket.server) else {
+            return Ok(Vec::new());
+        };
+        let place = socket.place().map_err(|error| error.to_string())?;
+        let addresses = place.to_listen().map_err(|error| error.to_string())?;
+        let mut opened = Vec::new();
+        let mut missing = Vec::new();
+        for address in addresses {
+            match self.find(address) {
+                Some(listener) => opened.push(listener.map_err(|error| error.to_string())?),
+                None => missing.push(address),
+            }
+        }
+        if !missing.is_empty() {
+            opened.extend(services::listen(&missing).map_err(|error| error.to_string())?);
+        }
+        Ok(opened)
+    }
+
+    fn find(&self, address: SocketAddr) -> Option<io::Result<TcpListener>> {
+        let mut all = self.0.values().flatten();
+        let found = all.find(|listener| listener.local_addr().is_ok_and(|here| here == address))?;
+        Some(found.try_clone())
+    }
+
+    /// Keeps a second hold of what a connection listens on.
+    ///
+    /// # Errors
+    /// What the system says: too many open files.
+    pub(crate) fn keep(&mut self, name: &str, listeners: &[TcpListener]) -> io::Result<()> {
+        let held = listeners.iter().map(TcpListener::try_clone).collect::<io::Result<Vec<_>>>()?;
+        self.0.insert(name.to_owned(), held);
+        Ok(())
+    }
+
+    fn keep_only(&mut self, config: &Config) {
+        let is_server = |name: &str| {
+            let connection = config.connections.iter().find(|connection| connection.name == name);
+            connection.and_then(|connection| connection.kind.socket()).is_some_and(|socket| socket.server)
+        };
+        self.0.retain(|name, _| is_server(name));
+    }
+}
+
+/// The thread that reads the configuration again: it may wait for a name server and for the disk.
+pub(crate) struct Reloader {
+    thread: JoinHandle<Running>,
+}
+
+/// Asks for it; never waits.
+#[derive(Clone)]
+pub(crate) struct Request(SyncSender<()>);
+
+impl Request {
+    pub(crate) fn send(&self) {
+        // One that waits already will see what this one would.
+        let _ = self.0.try_send(());
+    }
+}
+
+impl Reloader {
+    /// Starts it. It ends with the last of the requests' senders.
+    ///
+    /// # Errors
+    /// What the system says about the thread.
+    pub(crate) fn start(running: Running, receiver: Receiver<()>) -> io::Result<Reloader> {
+        let thread = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
+            let mut running = running;
+            while receiver.recv().is_ok() {
+                running.reload();
+            }
+            running
+        })?;
+        Ok(Reloader { thread })
+    }
+
+    /// A way to ask, and where it is heard.
+    pub(crate) fn requests() -> (Request, Receiver<()>) {
+        let (sender, receiver) = sync_channel(1);
+        (Request(sender), receiver)
+    }
+
+    /// Waits for its end, and gives back what it has.
+    pub(crate) fn join(self) -> Option<Running> {
+        // A panic was printed by then.
+        self.thread.join().ok()
+    }
+}
+
+/// What is different.
+#[derive(Debug, Default)]
+struct Change {
+    /// Gone, or altered: by name.
+    leave: Vec<String>,
+    /// New, or altered.
+    enter: Vec<Arc<Connection>>,
+}
+
+impl Change {
+    fn between(old: &Config, new: &Config) -> Change {
+        let find = |config: &Config, name: &str| {
+            config.connections.iter().find(|connection| connection.name == name).cloned()
+        };
+        let same = |one: &Connection, other: &Connection| {
+            // Its place in the file is no part of it.
+            Connection { line: 0, ..one.clone() } == Connection { line: 0, ..other.clone() }
+        };
+        let stays = |connection: &Connection| {
+            find(new, &connection.name).is_some_and(|other| same(connection, &other))
+        };
+        let (staying, leaving): (Vec<_>, Vec<_>) =
+            old.connections.iter().partition(|connection| stays(connection));
+        let is_new = |connection: &&Connection| !staying.iter().any(|other| other.name == connection.name);
+        Change {
+            leave: leaving.iter().map(|connection| connection.name.clone()).collect(),
+            enter: new.connections.iter().filter(is_new).cloned().map(Arc::new).collect(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.leave.is_empty() && self.enter.is_empty()
+    }
+}
+
+impl Running {
+    fn reload(&mut self) {
+        let old = self.board.config();
+        let report = config::load(&old.file, Scope::Start);
+        for problem in &report.problems {
+            match problem.severity {
+                Severity::Error => log::error!(log::GENERAL, "{problem}"),
+                Severity::Warning => log::warning!(log::GENERAL, "{problem}"),
+            }
+        }
+        let Some(new) = report.config.map(Arc::new) else {
+            return log::error!(log::GENERAL, "the configuration is faulty; the one before stays in force");
+        };
+        log::set_level(new.general.loglvl);
+        for option in kept_until_restart(&old.general, &new.general) {
+            log::error!(log::GENERAL, "{option} has changed, which takes effect at the next start");
+        }
+        let change = Change::between(&old, &new);
+        self.read_files_again(&new, &change);
+        match self.change(&old, &new, &change) {
+            Ok(()) => {
+                log::always!(log::GENERAL, "the configuration is read again: {}", told(&old, &new, &change));
+            }
+            Err(why) => log::error!(log::GENERAL, "{why}; the configuration before stays in force"),
+        }
+    }
+
+    /// Certificates and names of those that stay.
+    fn read_files_again(&self, new: &Config, change: &Change) {
+        let guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for connection in &new.connections {
+            let enters = change.enter.iter().any(|other| other.name == connection.name);
+            if let (Some(guard), Some(socket), false) =
+                (guards.get(&connection.name), connection.kind.socket(), enters)
+            {
+                guard.reload(&connection.name, socket);
+            }
+        }
+    }
+
+    fn change(&mut self, old: &Config, new: &Arc<Config>, change: &Change) -> Result<(), String> {
+        if change.is_empty() {
+            // Retention may have changed.
+            self.journal.configure(&new.journal_settings()).map_err(|error| error.to_string())?;
+            self.board.change(new, &[]);
+            return Ok(());
+        }
+        // Whatever can fail fails before anything is changed.
+        let entrances = self.entrances(&change.enter)?;
+        let most_peers = make_room(new).map_err(|error| format!("{error:#}"))?;
+        self.reception.leave(change.leave.clone())?;
+        let of_kind = |input: bool| {
+            let leaving =
+                old.connections.iter().filter(move |connection| connection.kind.is_input() == input);
+            leaving.map(|connection| connection.name.clone()).filter(|name| change.leave.contains(name))
+        };
+        let inputs: Vec<String> = of_kind(true).collect();
+        self.workers.stop_some(&inputs);
+        match self.journal.configure(&new.journal_settings()) {
+            Ok(orphans) => {
+                for name in orphans {
+                    log::error!(
+                        log::GENERAL,
+                        "messages wait for {name}, which is no longer in use: name it in useconnections, or drop them"
+                    );
+                }
+            }
+            Err(error) => {
+                // Those that left come back.
+                let left = old.connections.iter().filter(|connection| inputs.contains(&connection.name));
+                let left: Vec<_> = left.cloned().map(Arc::new).collect();
+                let back = self.entrances(&left)?;
+                self.enter(back, &left, most_peers)?;
+                return Err(error.to_string());
+            }
+        }
+        let outputs: Vec<String> = of_kind(false).collect();
+        self.board.change(new, &outputs);
+        self.workers.stop_some(&outputs);
+        self.enter_outputs(&change.enter)?;
+        for connection in new.connections.iter().filter(|connection| connection.kind.is_input()) {
+            let join = || self.board.join(connection);
+            let joined = self.joined.entry(connection.name.clone()).or_insert_with(join);
+            joined.set(self.board.outboxes_of(connection));
+        }
+        let (into, out): (Vec<_>, Vec<_>) =
+            entrances.into_iter().partition(|entrance| entrance.connection.kind.is_input());
+        for entrance in into.iter().chain(&out) {
+            let Entrance { connection, listeners, guard } = entrance;
+            self.listening.keep(&connection.name, listeners).map_err(|error| error.to_string())?;
+            let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+            guards.insert(connection.name.clone(), Arc::clone(guard));
+        }
+        self.dispatch.change(outputs, out);
+        self.enter(into, &change.enter, most_peers)?;
+        self.listening.keep_only(new);
+        self.joined.retain(|name, _| new.connections.iter().any(|connection| connection.name == *name));
+        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        guards.retain(|name, _| new.connections.iter().any(|connection| connection.name == *name));
+        Ok(())
+    }
+
+    /// What is to be opened before anything is changed.
+    fn entrances(&mut self, connections: &[Arc<Connection>]) -> Result<Vec<Entrance>, String> {
+        let mut entrances = Vec::new();
+        for connection in connections {
+            let Some(socket) = connection.kind.socket() else { continue };
+            let name = &connection.name;
+            let guard = Guard::open(name, socket).map_err(|why| format!("[{name}] {why}"))?;
+            let listeners = self.listening.open(connection).map_err(|why| format!("[{name}] {why}"))?;
+            entrances.push(Entrance {
+                connection: Arc::clone(connection),
+                listeners,
+                guard: Arc::new(guard),
+            });
+        }
+        Ok(entrances)
+    }
+
+    /// Incoming connections begin.
+    fn enter(
+        &mut self,
+        entrances: Vec<Entrance>,
+        connections: &[Arc<Connection>],
+        most_peers: usize,
+    ) -> Result<(), String> {
+        let sockets = entrances.into_iter().map(|entrance| {
+            let joined = self.joined_of(&entrance.connection);
+            (entrance, joined)
+        });
+        let sockets = sockets.collect();
+        self.reception.enter(sockets, most_peers);
+        for connection in connections {
+            if let Kind::FileIn(settings) = &connection.kind {
+                let joined = self.joined_of(connection);
+                let started = self.workers.read(&connection.name, settings.clone(), &self.journal, joined);
+                started.map_err(|error| format!("[{}] {error}", connection.name))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn joined_of(&self, connection: &Connection) -> Joined {
+        self.joined.get(&connection.name).cloned().unwrap_or_else(|| self.board.join(connection))
+    }
+
+    /// Outgoing file connections begin.
+    fn enter_outputs(&mut self, connections: &[Arc<Connection>]) -> Result<(), String> {
+        let statedir = self.board.config().general.statedir.path.clone();
+        for connection in connections {
+            if let (Kind::FileOut(settings), Some(outbox)) =
+                (&connection.kind, self.board.outbox(&connection.name))
+            {
+                let seen_by = (Arc::clone(&self.board), outbox);
+                let started =
+                    self.workers.write(connection, settings.clone(), &self.journal, seen_by, &statedir);
+                started.map_err(|error| format!("[{}] {error}", connection.name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The options of `[general]` that count at the start only, of those that differ.
+fn kept_until_restart(old: &General, new: &General) -> Vec<&'static str> {
+    let rows = [
+        ("logfile", old.logfile != new.logfile),
+        ("statedir", old.statedir.path != new.statedir.path),
+        ("durable", old.durable != new.durable),
+        ("metrics", old.metrics != new.metrics),
+    ];
+    rows.into_iter().filter(|(_, differs)| *differs).map(|(option, _)| option).collect()
+}
+
+fn told(old: &Config, new: &Config, change: &Change) -> String {
+    let is_in = |config: &Config, name: &str| config.connections.iter().any(|other| other.name == name);
+    let mut parts = Vec::new();
+    let entering = || change.enter.iter().map(|connection| connection.name.as_str());
+    for (what, names) in [
+        ("new", entering().filter(|name| !is_in(old, name)).collect::<Vec<_>>()),
+        ("altered", entering().filter(|name| is_in(old, name)).collect()),
+        ("gone", change.leave.iter().map(String::as_str).filter(|name| !is_in(new, name)).collect()),
+    ] {
+        if !names.is_empty() {
+            parts.push(format!("{what}: {}", names.join(", ")));
+        }
+    }
+    if parts.is_empty() { "no connection has changed".to_owned() } else { parts.join("; ") }
+}
