@@ -146,7 +146,7 @@ fn every_program_page_and_site_file_is_on_the_list() {
     for place in places.iter().filter(|place| place.starts_with("/usr/hl7/etc/")) {
         assert!(manifest.contains(&format!("    \"{place}\",\n")), "{place} is missing in conf-files");
     }
-    for directory in ["etc", "man/man1", "man/man5", "man/man8"] {
+    for directory in ["etc", "man/man1", "man/man5", "man/man7", "man/man8"] {
         for entry in top().join(directory).read_dir().unwrap().map(|entry| entry.unwrap()) {
             let name = entry.file_name().into_string().unwrap();
             let source = format!("{directory}/{name}");
