@@ -165,3 +165,27 @@ fn what_was_placed_in_a_directory_that_is_lost_is_written_again() {
     assert_eq!(router.files("out", 1), [b"one"]);
     router.wait_for_log("message 1 written");
 }
+
+#[test]
+fn temporary_files_of_a_killed_run_are_removed_and_no_others() {
+    let setup = Setup::new().server_in("in", "").file_out("out", "prefix = lab-");
+    let age = |name: &str, seconds: u64| {
+        let path = setup.dir.write(format!("out/{name}"), "left");
+        let time = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+    };
+    age(".lab-20260101000000_00001.dat.tmp", 601);
+    age(".lab-20260101000000_00002.dat.tmp", 30);
+    age(".other-20260101000000_00001.dat.tmp", 601);
+    age("lab-20260101000000_00003.dat", 601);
+    let mut router = setup.start();
+    router.wait("the old one to go", || router.dir.list("out").len() == 3);
+    router.wait_for_log("1 temporary files of an earlier run were removed");
+    router.end();
+    let left = [
+        ".lab-20260101000000_00002.dat.tmp",
+        ".other-20260101000000_00001.dat.tmp",
+        "lab-20260101000000_00003.dat",
+    ];
+    assert_eq!(router.dir.list("out"), left);
+}

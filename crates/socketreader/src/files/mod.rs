@@ -4,6 +4,7 @@ mod arrivals;
 mod complete;
 mod names;
 mod reader;
+mod sweep;
 mod writer;
 
 use std::io;

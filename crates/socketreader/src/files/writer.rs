@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::ZonedDateTime;
 use nix::sys::stat::{Mode, umask};
@@ -16,6 +16,7 @@ use protogen_sys::files::RealFiles;
 use protogen_sys::priority::give_way;
 
 use super::names::Names;
+use super::sweep::sweep;
 use crate::backoff::Backoff;
 use crate::bell::Bell;
 use crate::board::{Board, Outbox, Trouble};
@@ -39,6 +40,8 @@ const NICE: u8 = 10;
 const GATHER: Duration = Duration::from_millis(100);
 /// How long it waits at a time for a command that failed: an operator may drop the message meanwhile.
 const LATER: Duration = Duration::from_millis(500);
+/// How often leftovers of a killed run are looked for.
+const SWEEP: Duration = Duration::from_secs(3600);
 /// The pause while the journal takes no records.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -57,6 +60,8 @@ pub(super) struct Writer {
     /// Not taken by the journal yet.
     unrecorded: Vec<Delivery>,
     backoff: Backoff,
+    /// When leftovers were looked for.
+    swept: Option<Instant>,
 }
 
 /// A message, and its file's name when it is in place.
@@ -107,6 +112,7 @@ impl Writer {
             group: Vec::new(),
             unrecorded: Vec::new(),
             backoff: Backoff::default(),
+            swept: None,
         })
     }
 
@@ -116,6 +122,7 @@ impl Writer {
         }
         loop {
             self.collect();
+            self.sweep();
             let goes_on = match self.turn() {
                 Turn::More => !self.bell.is_stopping(),
                 Turn::Nothing => self.bell.wait(LOOK),
@@ -126,6 +133,20 @@ impl Writer {
             }
         }
         self.collect();
+    }
+
+    /// Removes what an earlier run left behind, between two groups.
+    fn sweep(&mut self) {
+        if self.swept.is_some_and(|last| last.elapsed() < SWEEP) {
+            return;
+        }
+        self.swept = Some(Instant::now());
+        let FileOut { dir, naming, suffix, .. } = &self.settings;
+        // A directory that cannot be read is told when it cannot be written.
+        if let Ok(count @ 1..) = sweep(dir, naming, suffix, SystemTime::now()) {
+            let dir = dir.display();
+            log::info!(&self.name, "{dir}: {count} temporary files of an earlier run were removed");
+        }
     }
 
     fn turn(&mut self) -> Turn {
