@@ -275,7 +275,7 @@ fn the_shipped_examples_are_sound() {
             .replace("/dev/ttyS1", pty.path().to_str().unwrap())
             .replace("/usr/hl7/var/log", directory.path().to_str().unwrap())
             .replace("/usr/hl7/etc/lab.toml", profile.to_str().unwrap())
-            .replace("cvgateway%", "9%")
+            .replace("carevuehl7%", "9%")
             .replace("discard%", "9%")
             .replace("carevuefsi", "0");
         crate::support::llpdrv().args(line.split_whitespace()).arg("--check").run().success();
