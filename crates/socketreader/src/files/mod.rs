@@ -62,7 +62,7 @@ impl Workers {
     ) -> io::Result<()> {
         let name = &connection.name;
         let worker = writer::Writer::new(
-            connection,
+            name,
             settings,
             Gate::new(journal.reader(), connection, &outbox)?,
             journal.producer(|| {}),

@@ -20,7 +20,7 @@ use super::sweep::sweep;
 use crate::backoff::Backoff;
 use crate::bell::Bell;
 use crate::board::{Board, Outbox, Trouble};
-use crate::config::{Connection, FileOut};
+use crate::config::FileOut;
 use crate::follow;
 use crate::gate::{Gate, GateError, Passed, Unwanted};
 use crate::log;
@@ -32,10 +32,6 @@ const LOOK: Duration = Duration::from_secs(30);
 /// While twice as much comes in as is written, writing takes one part of the time in so many: it could not keep up
 /// anyhow, and a sender waits for its answer, while a file can wait.
 const SHARE: u32 = 16;
-/// Where it could keep up, it still gives way to senders who send as fast as they are answered, groups of this many, but
-/// not for longer than this.
-const MANY: u64 = 16;
-const BEHIND: Duration = Duration::from_secs(5);
 /// The longest pause for that.
 const MAX_HOLD: Duration = Duration::from_millis(250);
 /// How much the threads that write files give way to those that answer senders.
@@ -53,7 +49,6 @@ pub(super) struct Writer {
     name: Arc<str>,
     settings: FileOut,
     mode: u32,
-    max_pending: u64,
     messages: Gate,
     producer: Producer,
     bell: Arc<Bell>,
@@ -95,21 +90,19 @@ impl Item {
 
 impl Writer {
     pub(super) fn new(
-        connection: &Connection,
+        name: &str,
         settings: FileOut,
         messages: Gate,
         producer: Producer,
         (board, outbox): (Arc<Board>, Arc<Outbox>),
         statedir: &Path,
     ) -> io::Result<Writer> {
-        let names =
-            Names::open(settings.naming.clone(), settings.suffix.clone(), &connection.name, statedir)?;
+        let names = Names::open(settings.naming.clone(), settings.suffix.clone(), name, statedir)?;
         let mode = settings.filemode.unwrap_or_else(|| 0o666 & !current_umask());
         Ok(Writer {
-            name: connection.name.as_str().into(),
+            name: name.into(),
             settings,
             mode,
-            max_pending: connection.max_pending,
             messages,
             producer,
             bell: Arc::clone(&outbox.bell),
@@ -186,7 +179,6 @@ impl Writer {
         }
         let (began, before) = (Instant::now(), self.messages.next_number());
         let count = self.group.len() as u64;
-        let age = self.group.first().and_then(|item| item.stored.time.elapsed().ok());
         if let Err(error) = self.write() {
             // A directory that is gone is the likely cause, and worth saying.
             let gone =
@@ -199,12 +191,7 @@ impl Writer {
         self.backoff.reset();
         self.outbox.clear(Trouble::Unwritable);
         self.record();
-        let came = self.messages.next_number() - before;
-        // Where senders are held back because too much waits, as much comes in as is written.
-        let has_room = self.messages.pending() < self.max_pending / 2;
-        let is_too_much = came > 2 * count;
-        let keeps_pace = count >= MANY && came * 10 >= count * 9 && age.is_some_and(|age| age < BEHIND);
-        if has_room && (is_too_much || keeps_pace) {
+        if self.messages.next_number() - before > 2 * count {
             return Turn::Hold((began.elapsed() * (SHARE - 1)).min(MAX_HOLD));
         }
         Turn::More

@@ -176,11 +176,6 @@ impl Gate {
         self.pipe.iter_mut().for_each(Pipe::rewind);
     }
 
-    /// How many messages wait in the journal for this connection.
-    pub(crate) fn pending(&self) -> u64 {
-        self.journal.pending(&self.name)
-    }
-
     /// As [`OutputReader::next_number`].
     pub(crate) fn next_number(&self) -> u64 {
         self.messages.next_number()
