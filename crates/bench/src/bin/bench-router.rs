@@ -134,7 +134,8 @@ fn sustained(program: &Path, rows: &mut Map<String, Value>) -> Result<()> {
     let router = Router::start(program, "maxpending = 20000", &Out::Files)?;
     // Up to the bound first: from there on, as much is taken in as is written.
     router.load(64, MESSAGE, Until::Time(Duration::from_secs(1)))?;
-    while router.waiting()? < 20_000 {
+    // The bound itself is hardly ever seen: files are written while it is asked for.
+    while router.waiting()? < 18_000 {
         router.load(64, MESSAGE, Until::Time(Duration::from_secs(1)))?;
     }
     let (before, begun) = (router.waiting()?, Instant::now());
