@@ -171,7 +171,7 @@ fn temporary_files_of_a_killed_run_are_removed_and_no_others() {
     let setup = Setup::new().server_in("in", "").file_out("out", "prefix = lab-");
     let age = |name: &str, seconds: u64| {
         let path = setup.dir.write(format!("out/{name}"), "left");
-        let time = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
+        let time = SystemTime::now() - std::time::Duration::from_secs(seconds);
         std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
     };
     age(".lab-20260101000000_00001.dat.tmp", 601);
