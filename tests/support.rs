@@ -88,7 +88,7 @@ pub fn socketreader() -> TestCommand {
 /// Looks until something is so; fails after a minute.
 #[track_caller]
 pub fn wait_until(mut is_so: impl FnMut() -> bool) {
-    let due = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let due = std::time::Instant::now() + protogen_testkit::TIMEOUT;
     while !is_so() {
         assert!(std::time::Instant::now() < due, "it does not come about");
         std::thread::sleep(std::time::Duration::from_millis(10));

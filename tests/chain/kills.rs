@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use protogen_testkit::daemon::TIMEOUT;
+use protogen_testkit::TIMEOUT;
 use protogen_testkit::random::Random;
 
 use super::support::{Chain, DAEMONS, Entrance, RESULTS, StopsCron, message, send};

@@ -114,7 +114,7 @@ fn a_commit_that_fails_is_aa_with_the_reason_and_a_mail() {
     let (code, text) = told(&site.send(ADMISSION.as_bytes()));
     assert_eq!(code, "AA");
     assert!(text.contains("idb_direct -c failed: idb_direct: scripted failure"), "{text}");
-    let end = std::time::Instant::now() + protogen_testkit::peer::TIMEOUT;
+    let end = std::time::Instant::now() + protogen_testkit::TIMEOUT;
     while !site.dir.join("mail").exists() {
         assert!(std::time::Instant::now() < end, "no mail");
         std::thread::yield_now();

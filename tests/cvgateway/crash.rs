@@ -99,7 +99,7 @@ fn kill_9_lets_each_message_take_effect_once() {
             let kind = ["REQ", "FWD", "FAK", "ACK"][round % 4];
             let count = || ward.journal_names().iter().filter(|name| name.starts_with(kind)).count();
             let due = count() + 3 + random.below(8) as usize;
-            let limit = Instant::now() + protogen_testkit::daemon::TIMEOUT;
+            let limit = Instant::now() + protogen_testkit::TIMEOUT;
             while count() < due {
                 // A sender that found a fault has ended.
                 assert!(Instant::now() < limit, "no message is carried out any more");

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Nothing here takes nearly as long; it only ends what hangs.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = protogen_testkit::TIMEOUT;
 
 /// CareVue's interface: keeps each message, and answers as it is told.
 pub struct Fsi {

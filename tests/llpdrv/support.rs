@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Nothing here takes nearly as long; it only ends what hangs.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = protogen_testkit::TIMEOUT;
 
 /// The `llpdrv` program in the foreground.
 pub fn llpdrv(arguments: &str) -> TestCommand {

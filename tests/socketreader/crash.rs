@@ -7,7 +7,6 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::time::Duration;
 
 use protogen_testkit::random::Random;
 use protogen_testkit::{Daemon, Dir, TestCommand};
@@ -17,6 +16,8 @@ use crate::support::{free_port, socketreader};
 const CLIENTS: usize = 8;
 /// Each client lets so many messages wait for their answers.
 const AHEAD: u64 = 4;
+/// So many messages may wait for an output: senders are faster than files, and at the end all files are there.
+const BACKLOG: u64 = 20_000;
 /// What may be written and not yet recorded at a kill: the group in the making and the one before.
 const IN_FLIGHT: usize = 2 * 64;
 
@@ -57,8 +58,8 @@ impl Site {
             format!(
                 "[general]\nlogfile = {0}/log\nstatedir = {0}/state\nuseconnections = in, one, two\n\
                  [in]\ntranstech = socket\ntransdir = in\nusehl7 = True\nqueuename = q\nport = {port}\n\
-                 [one]\ntranstech = file\ntransdir = out\nqueuename = q\nmessagedir = {1}\n\
-                 [two]\ntranstech = file\ntransdir = out\nqueuename = q\nmessagedir = {2}\n",
+                 [one]\ntranstech = file\ntransdir = out\nqueuename = q\nmaxpending = {BACKLOG}\nmessagedir = {1}\n\
+                 [two]\ntranstech = file\ntransdir = out\nqueuename = q\nmaxpending = {BACKLOG}\nmessagedir = {2}\n",
                 dir.path().display(),
                 one.display(),
                 two.display()
@@ -129,7 +130,7 @@ impl Client {
     fn send(&mut self, port: u16) {
         self.sent = self.answered;
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return };
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.set_read_timeout(Some(protogen_testkit::TIMEOUT)).unwrap();
         let mut received = Vec::new();
         let mut buffer = [0; 4096];
         loop {

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use protogen_testkit::tmpfs::Tmpfs;
 use protogen_testkit::{Daemon, Dir};
@@ -43,7 +42,7 @@ fn a_full_disk_answers_try_later_and_recovers_by_itself() {
     );
     let mut daemon = Daemon::start(&socketreader().arg("-c").arg(dir.join("sr.cfg")));
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_read_timeout(Some(protogen_testkit::TIMEOUT)).unwrap();
     let ballast = disk.fill();
     let mut accepted = 0;
     let refusal = loop {

@@ -12,7 +12,7 @@ use protogen_testkit::{Daemon, Dir, TestCommand};
 use crate::support::socketreader;
 
 /// How long anything may take before the test fails.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = protogen_testkit::TIMEOUT;
 
 /// A port that nobody listens on. Below those that the system gives to clients, so that none of them takes it.
 pub fn port() -> u16 {

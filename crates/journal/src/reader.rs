@@ -124,6 +124,7 @@ impl Reader {
             groups: 0,
             last_sync: Duration::ZERO,
             slowest_sync: Duration::ZERO,
+            sync_time: Duration::ZERO,
         };
         Ok(Reader { is_apart: true, ..Reader::of(directory, Shared::new(view)) })
     }
@@ -263,6 +264,12 @@ impl Reader {
     #[must_use]
     pub fn take_slowest_sync(&self) -> Duration {
         std::mem::take(&mut self.shared.lock().slowest_sync)
+    }
+
+    /// How long all syncs took together since the start; 0 in a process that does not write.
+    #[must_use]
+    pub fn sync_time(&self) -> Duration {
+        self.shared.lock().sync_time
     }
 
     /// The last segment that was opened before `time`, so that all before it is older; 0 for the oldest.

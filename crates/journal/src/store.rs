@@ -34,6 +34,8 @@ pub(crate) struct View {
     pub last_sync: Duration,
     /// How long the longest one took since somebody asked.
     pub slowest_sync: Duration,
+    /// How long all of them took since the start.
+    pub sync_time: Duration,
 }
 
 /// The view, shared by the writer and the readers.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use protogen_sys::child::{self, Limits};
 
-/// How long a program may run unless the test says otherwise.
-pub const TIMEOUT: Duration = Duration::from_secs(60);
+use crate::TIMEOUT;
+
 /// What is kept of each output stream, in bytes.
 const MAX_OUTPUT: usize = 256 << 20;
 

@@ -13,10 +13,8 @@ pub use nix::sys::signal::Signal;
 use nix::sys::signal::{kill, killpg};
 use nix::unistd::Pid;
 
-use crate::{Dir, TestCommand};
+use crate::{Dir, TIMEOUT, TestCommand};
 
-/// How long a server may take to be ready, and to end.
-pub const TIMEOUT: Duration = Duration::from_secs(30);
 /// The most that is kept of what a server writes, in bytes.
 const MAX_OUTPUT: usize = 16 << 20;
 

@@ -15,6 +15,9 @@ pub mod random;
 pub mod smtp;
 pub mod tmpfs;
 
+/// How long any step of a test may take. It only ends what hangs: a slow disk that others use too is no failure.
+pub const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(120);
+
 pub use command::{Output, TestCommand};
 pub use daemon::Daemon;
 pub use dir::Dir;

@@ -6,8 +6,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How long any step may take.
-pub const TIMEOUT: Duration = Duration::from_secs(30);
+use crate::TIMEOUT;
 
 /// One step of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]

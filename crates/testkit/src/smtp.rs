@@ -3,10 +3,9 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::time::Duration;
 
-/// How long a mail, or a command of a client, may take.
-pub const TIMEOUT: Duration = Duration::from_secs(30);
+use crate::TIMEOUT;
+
 /// The longest line and the longest mail taken, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
 

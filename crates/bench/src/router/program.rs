@@ -82,6 +82,8 @@ impl Scratch {
     pub fn below(directory: &Path, name: &str) -> io::Result<Scratch> {
         let path = directory.join(format!("bench-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path)?;
+        // What the disk still has to do for the run before is not measured with this one.
+        nix::unistd::sync();
         Ok(Scratch(path))
     }
 

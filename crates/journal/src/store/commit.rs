@@ -214,6 +214,7 @@ impl<F: FileOps> Store<F> {
         let mut view = self.shared.lock();
         view.last_sync = taken;
         view.slowest_sync = view.slowest_sync.max(taken);
+        view.sync_time += taken;
         true
     }
 

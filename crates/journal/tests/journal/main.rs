@@ -17,7 +17,7 @@ use protogen_journal::{
 };
 
 /// So long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = protogen_testkit::TIMEOUT;
 
 fn output(name: &str, inputs: &[&str]) -> Output {
     Output { name: name.to_owned(), inputs: inputs.iter().map(|input| (*input).to_owned()).collect() }

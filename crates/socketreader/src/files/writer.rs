@@ -29,11 +29,13 @@ use crate::log;
 const GROUP_BYTES: usize = 4 << 20;
 /// The bell is not relied upon alone.
 const LOOK: Duration = Duration::from_secs(30);
-/// While twice as much comes in as is written, writing takes one part of the time in so many: it could not keep up
-/// anyhow, and a sender waits for its answer, while a file can wait.
-const SHARE: u32 = 16;
+/// While senders wait for the disk, writing takes one part of the time in so many: a sender waits for its answer, while a
+/// file can wait, and larger groups cost less.
+const SHARE: u32 = 4;
+/// The same while twice as much comes in as is written: it could not keep up anyhow.
+const SMALL_SHARE: u32 = 16;
 /// The longest pause for that.
-const MAX_HOLD: Duration = Duration::from_millis(250);
+const MAX_HOLD: Duration = Duration::from_millis(500);
 /// How much the threads that write files give way to those that answer senders.
 const NICE: u8 = 10;
 /// How long a group is gathered, where the command of `pipe` takes its time.
@@ -177,7 +179,8 @@ impl Writer {
         if self.group.is_empty() {
             return Turn::Nothing;
         }
-        let (began, before) = (Instant::now(), self.messages.next_number());
+        let (began, before, synced) =
+            (Instant::now(), self.messages.next_number(), self.messages.sync_time());
         let count = self.group.len() as u64;
         if let Err(error) = self.write() {
             // A directory that is gone is the likely cause, and worth saying.
@@ -191,10 +194,25 @@ impl Writer {
         self.backoff.reset();
         self.outbox.clear(Trouble::Unwritable);
         self.record();
-        if self.messages.next_number() - before > 2 * count {
-            return Turn::Hold((began.elapsed() * (SHARE - 1)).min(MAX_HOLD));
+        let (took, came) = (began.elapsed(), self.messages.next_number() - before);
+        let is_disk_bound = 4 * (self.messages.sync_time() - synced) > 3 * took;
+        match self.share(count, came, is_disk_bound) {
+            Some(share) => Turn::Hold((took * (share - 1)).min(MAX_HOLD)),
+            None => Turn::More,
         }
-        Turn::More
+    }
+
+    /// The part of the time that writing takes, if not all, after so many were written and so many came meanwhile;
+    /// whether these waited for the disk most of the time.
+    fn share(&self, written: u64, came: u64, is_disk_bound: bool) -> Option<u32> {
+        if self.messages.is_crowded() {
+            // Those who are held back wait for the files.
+            return None;
+        }
+        if came > 2 * written {
+            return Some(SMALL_SHARE);
+        }
+        (came > 0 && is_disk_bound).then_some(SHARE)
     }
 
     fn fill(&mut self) -> Result<(), GateError> {
@@ -312,7 +330,7 @@ impl Writer {
 
 enum Turn {
     More,
-    /// Much more has come in than was written: the rest waits so long.
+    /// More has come in meanwhile: it waits so long.
     Hold(Duration),
     Nothing,
     Failed(Duration),

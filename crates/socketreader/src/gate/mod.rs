@@ -93,6 +93,8 @@ pub(crate) struct Gate {
     pipe: Option<Pipe>,
     /// Read, and not passed yet because of an error.
     held: Option<Stored>,
+    /// As many may wait.
+    max_pending: u64,
 }
 
 impl Gate {
@@ -111,7 +113,8 @@ impl Gate {
         let rules = connection.gate.clone();
         let repeats = Some(rules.dedupe).filter(|window| !window.is_zero()).map(Repeats::new);
         let pipe = rules.pipe.clone().map(|pipe| Pipe::new(pipe, Arc::clone(outbox)));
-        Ok(Gate { name, journal, messages, rules, repeats, pipe, held: None })
+        let max_pending = connection.max_pending;
+        Ok(Gate { name, journal, messages, rules, repeats, pipe, held: None, max_pending })
     }
 
     /// The next message; `None` when there is none now. Where it has to wait for a command, it asks `stop` time and
@@ -179,5 +182,15 @@ impl Gate {
     /// As [`OutputReader::next_number`].
     pub(crate) fn next_number(&self) -> u64 {
         self.messages.next_number()
+    }
+
+    /// As [`Reader::sync_time`].
+    pub(crate) fn sync_time(&self) -> Duration {
+        self.journal.sync_time()
+    }
+
+    /// Whether senders are held back, or soon will be, as too many messages wait.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.journal.pending(&self.name) > self.max_pending / 2
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use protogen_sys::coprocess::{Coprocess, ExchangeError};
 use protogen_testkit::Dir;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = protogen_testkit::TIMEOUT;
 
 fn start(script: &str) -> Coprocess {
     Coprocess::start(Command::new("sh").args(["-c", script])).unwrap().0

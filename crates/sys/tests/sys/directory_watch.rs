@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use protogen_sys::directory_watch::{Change, DirectoryWatch};
 use protogen_testkit::Dir;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = protogen_testkit::TIMEOUT;
 
 fn changes(watch: &DirectoryWatch, count: usize) -> Vec<Change> {
     let (mut all, end) = (Vec::new(), Instant::now() + LIMIT);
