@@ -58,6 +58,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("router/accepted-transient/8", Target::Times(1.0, "router/peer-node-hl7-server-transient/8")),
     // At most twice the time that it has alone.
     ("router/p99-beside-a-crowd", Target::Times(0.5, "router/p99-alone")),
+    ("router/tls/1", Target::Times(0.6, "router/plain/1")),
+    ("router/tls/8", Target::Times(0.6, "router/plain/8")),
+    ("router/tls/64", Target::Times(0.6, "router/plain/64")),
     ("codes/create/loincmgr", Target::Within(5e9)),
     ("codes/create-memory/loincmgr", Target::Memory(300.0 * MIB)),
     ("codes/key-process/loincmgr", Target::Within(15e6)),

@@ -35,7 +35,7 @@ const SHARE: u32 = 4;
 /// The same while twice as much comes in as is written: it could not keep up anyhow.
 const SMALL_SHARE: u32 = 16;
 /// The longest pause for that.
-const MAX_HOLD: Duration = Duration::from_millis(500);
+const MAX_HOLD: Duration = Duration::from_secs(1);
 /// How much the threads that write files give way to those that answer senders.
 const NICE: u8 = 10;
 /// How long a group is gathered, where the command of `pipe` takes its time.
