@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use protogen_sys::exit::Exit;
+use protogen_sys::exit::{Exit, command_line_ends};
 
 /// The commands that a link to the program may be named after, as on a CareVue host.
 const COMMANDS: [&str; 4] = ["idb", "ptMgrSup", "dbload", "sysMsg"];
@@ -131,11 +131,7 @@ pub fn main() -> ExitCode {
     let cli = command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match cli {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version end here too, with status 0; a closed pipe is no reason to fail.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
-        }
+        Err(error) => return command_line_ends(&error, Exit::Usage),
     };
     let Some(directory) = cli.state.filter(|directory| !directory.as_os_str().is_empty()) else {
         eprintln!("{tool}: which state? --state DIR or CAREVUE_SIM_STATE is needed");

@@ -16,7 +16,7 @@ mod trace;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use output::Output;
-use protogen_sys::exit::Exit;
+use protogen_sys::exit::{Exit, command_line_ends};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -80,11 +80,7 @@ pub fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     let cli = match command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version end here too, with status 0; a closed pipe is no reason to fail.
-            let _ = error.print();
-            return if error.use_stderr() { Status::Trouble.into() } else { ExitCode::SUCCESS };
-        }
+        Err(error) => return command_line_ends(&error, Status::Trouble),
     };
     let mut output = Output::new();
     let result =

@@ -20,7 +20,7 @@ use anyhow::{Context, Result, bail};
 use args::{Args, Mode};
 use clap::{CommandFactory, FromArgMatches};
 use protogen_core::llp::illp::is_token;
-use protogen_sys::exit::Exit;
+use protogen_sys::exit::{Exit, command_line_ends};
 use protogen_sys::log::Setup;
 use protogen_sys::site::Site;
 use protogen_sys::spool;
@@ -37,11 +37,7 @@ pub fn main() -> ExitCode {
     let args = command().try_get_matches().and_then(|matches| Args::from_arg_matches(&matches));
     let args = match args {
         Ok(args) => args,
-        Err(error) => {
-            // Help and version end here too, with status 0; a closed pipe is no reason to fail.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
-        }
+        Err(error) => return command_line_ends(&error, Exit::Usage),
     };
     match run(&args) {
         Ok(exit) => exit.into(),

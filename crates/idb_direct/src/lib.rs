@@ -20,6 +20,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use args::Request;
+use protogen_sys::exit::command_line_ends;
 use protogen_sys::site::Site;
 use remote::Remote;
 use settings::Settings;
@@ -68,11 +69,7 @@ pub fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     let matches = match command().try_get_matches() {
         Ok(matches) => matches,
-        Err(error) => {
-            // Help ends here too, with status 0; a closed pipe is no reason to fail.
-            let _ = error.print();
-            return if error.use_stderr() { ERROR.into() } else { ExitCode::SUCCESS };
-        }
+        Err(error) => return command_line_ends(&error, ERROR),
     };
     let site = Site::from_environment();
     let request = match Request::new(&matches) {

@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 use args::{Config, Stay};
 use bind::Bound;
 use protogen_sys::daemon::{self, Detached, Readiness};
-use protogen_sys::exit::Exit;
+use protogen_sys::exit::{Exit, command_line_ends};
 use protogen_sys::log::Setup;
 
 /// How long the startup process waits for the server.
@@ -32,11 +32,7 @@ pub fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     let matches = match command().try_get_matches() {
         Ok(matches) => matches,
-        Err(error) => {
-            // Help and version end here too, with status 0; a closed pipe is no reason to fail.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
-        }
+        Err(error) => return command_line_ends(&error, Exit::Usage),
     };
     match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,

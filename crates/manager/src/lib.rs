@@ -17,7 +17,7 @@ use protogen_codes::manage::{Load, ManageError, Manager, Summary};
 use protogen_codes::query::{Query, place_of};
 use protogen_codes::read::{Notice, Notices};
 use protogen_codes::table::{Kind, Table};
-use protogen_sys::exit::Exit;
+use protogen_sys::exit::{Exit, command_line_ends};
 use protogen_sys::site::Site;
 
 pub use input::sources;
@@ -95,11 +95,7 @@ pub fn main(
 ) -> ExitCode {
     let matches = match command.try_get_matches() {
         Ok(matches) => matches,
-        Err(error) => {
-            // Help and version end here too, with status 0; a closed pipe is no reason to fail.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
-        }
+        Err(error) => return command_line_ends(&error, Exit::Usage),
     };
     let mut output = Output::new();
     let run_of = Run { tool, matches: &matches, site: Site::from_environment() };

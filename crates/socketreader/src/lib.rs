@@ -31,7 +31,7 @@ use clap::{ArgGroup, CommandFactory, FromArgMatches, Parser};
 use config::{Config, Report, Scope};
 use control::{Change, select::Which};
 use protogen_sys::daemon::Detached;
-use protogen_sys::exit::Exit;
+use protogen_sys::exit::{Exit, command_line_ends};
 use protogen_sys::log::printable;
 use tryout::Since;
 
@@ -111,11 +111,7 @@ pub fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     let cli = match command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version end here too, with status 0; a closed pipe is no reason to fail.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
-        }
+        Err(error) => return command_line_ends(&error, Exit::Usage),
     };
     let scope = if cli.check { Scope::Check } else { Scope::Start };
     let report = config::load(&cli.configfile, scope);

@@ -30,3 +30,11 @@ impl From<Exit> for ExitCode {
         ExitCode::from(exit.status())
     }
 }
+
+/// How a program ends whose command line is not to be carried out: what clap has to say is printed. Help and the version
+/// are status 0, all else is `usage`.
+pub fn command_line_ends(error: &clap::Error, usage: impl Into<ExitCode>) -> ExitCode {
+    // A closed pipe is no reason to fail.
+    let _ = error.print();
+    if error.use_stderr() { usage.into() } else { ExitCode::SUCCESS }
+}
