@@ -52,6 +52,8 @@ pub(crate) enum Fate {
         unit: String,
         /// OBX-8, where the sender gave none.
         flag: &'static str,
+        /// The unit is another one than the sender's, so that the sender's reference range (OBX-7) is none of this value.
+        converted: bool,
     },
     /// An admit observation: height `H`, weight `W` or body surface `S`.
     Admit { kind: char, value: String },
@@ -92,7 +94,14 @@ pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate
         Err(why) => return left(why, false),
     };
     if row.is_text() {
-        return Fate::Sent { key: row.loinc_num.clone(), value: None, unit: String::new(), flag: "" };
+        let converted = !text(6, 1).is_empty();
+        return Fate::Sent {
+            key: row.loinc_num.clone(),
+            value: None,
+            unit: String::new(),
+            flag: "",
+            converted,
+        };
     }
     let field = obx.field(5);
     let number = field
@@ -100,8 +109,8 @@ pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate
         .then(|| field.text())
         .and_then(|text| parse_decimal(std::str::from_utf8(&text).ok()?.trim_matches(' ')));
     let Some(number) = number else { return left("its value is no number".into(), false) };
-    let number = match in_unit(number, &text(6, 1), row, units) {
-        Ok(number) => number,
+    let (number, converted) = match in_unit(number, &text(6, 1), row, units) {
+        Ok(in_unit) => in_unit,
         Err(why) => return left(why, true),
     };
     let unit = row.unit.clone().unwrap_or_default();
@@ -132,7 +141,7 @@ pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate
             } else {
                 ""
             };
-            Fate::Sent { key: row.loinc_num.clone(), value: Some(value), unit, flag }
+            Fate::Sent { key: row.loinc_num.clone(), value: Some(value), unit, flag, converted }
         }
     }
 }
@@ -186,13 +195,16 @@ fn by_specimen<'t>(
     infos.get(&wanted).ok_or_else(|| format!("there is no row {wanted} in LabEventInfo"))
 }
 
-/// The value in the row's unit.
+/// The unit of a number without one.
+const PLAIN: &str = "1";
+
+/// The value in the row's unit, and whether that is another one than the sender's.
 fn in_unit(
     value: rust_decimal::Decimal,
     unit: &str,
     row: &LabEventInfo,
     units: &KnownUnits,
-) -> Result<rust_decimal::Decimal, String> {
+) -> Result<(rust_decimal::Decimal, bool), String> {
     let find = |code: &str| match units.unit(code) {
         Ok(Some(unit)) => Ok(unit),
         Ok(None) => Err(format!("the unit {:?} is not known", printable(code.as_bytes(), MAX_TOLD))),
@@ -201,16 +213,18 @@ fn in_unit(
             Err("the units table cannot be read".to_owned())
         }
     };
-    let Some(wanted) = row.unit.as_deref() else { return Ok(value) };
-    if unit.is_empty() {
-        return Err("it has no unit".into());
-    }
+    let wanted = match (row.unit.as_deref(), unit.is_empty()) {
+        (None, true) => return Ok((value, false)),
+        (Some(_), true) => return Err("it has no unit".into()),
+        (wanted, false) => wanted.unwrap_or(PLAIN),
+    };
     let (from, to) = (find(unit)?, find(wanted)?);
     let constant = match &row.constant {
         Some((value, unit)) => Some((*value, find(unit)?)),
         None => None,
     };
     let constant = constant.as_ref().map(|(value, unit)| Constant { value: *value, unit });
-    convert(value, &from, &to, constant)
-        .map_err(|_| format!("{} does not convert to {wanted}", printable(unit.as_bytes(), MAX_TOLD)))
+    let value = convert(value, &from, &to, constant)
+        .map_err(|_| format!("{} does not convert to {wanted}", printable(unit.as_bytes(), MAX_TOLD)))?;
+    Ok((value, from.expression() != to.expression()))
 }
