@@ -178,7 +178,7 @@ fn what_cannot_be_taken_is_told() {
     assert!(text.contains("6298-4 is withdrawn"), "{text}");
     let (code, text) =
         told(&site.send(oru(2, "", &["NM|6298-4||4|mmol/l"]).replace("|77\r", "|\r").as_bytes()));
-    assert_eq!((code.as_str(), text.as_str()), ("AE", "no patient id: PV1-19 is empty"));
+    assert_eq!((code.as_str(), text.as_str()), ("AE", "no patient id: PV1-19 is empty or blank"));
     assert_eq!(told(&site.send(oru(3, "", &[]).as_bytes())).0, "AE");
     assert!(site.fsi.take().is_empty());
     site.fsi.answers(Manner::Close);

@@ -63,6 +63,8 @@ pub(crate) enum Fate {
         why: String,
         /// For its bounds or its unit, which the administrator is told.
         alarm: bool,
+        /// It was to be an admit observation.
+        admit: bool,
     },
     /// The sender withdraws a result, which CareVue cannot.
     Withdrawn { code: String },
@@ -75,7 +77,7 @@ pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate
     };
     let code = text(3, 1);
     let named = printable(code.as_bytes(), MAX_TOLD);
-    let left = |why: String, alarm| Fate::Left { code: named.clone(), why, alarm };
+    let left = |why: String, alarm| Fate::Left { code: named.clone(), why, alarm, admit: false };
     match text(11, 1).as_str() {
         "" | "F" | "P" | "R" | "C" | "U" => {}
         "D" | "W" => return Fate::Withdrawn { code: named },
@@ -103,6 +105,8 @@ pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate
             converted,
         };
     }
+    let admits = admits(row);
+    let left = |why: String, alarm| Fate::Left { code: named.clone(), why, alarm, admit: admits.is_some() };
     let field = obx.field(5);
     let number = field
         .is_leaf()
@@ -124,11 +128,9 @@ pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate
     if row.allowed.is_below(printed) || row.allowed.is_above(printed) {
         return left(format!("its value is rounded to {value}, outside of {allowed}"), true);
     }
-    match (row.lab_event_class.is_some(), row.msmt.as_deref()) {
-        (false, Some("H")) => Fate::Admit { kind: 'H', value },
-        (false, Some("W")) => Fate::Admit { kind: 'W', value },
-        (false, Some("S")) => Fate::Admit { kind: 'S', value },
-        (false, _) => left("its row has no lab event".into(), false),
+    match (row.lab_event_class.is_some(), admits) {
+        (false, Some(kind)) => Fate::Admit { kind, value },
+        (false, None) => left("its row has no lab event".into(), false),
         (true, _) => {
             let flag = if row.alert.is_below(number) {
                 "LL"
@@ -143,6 +145,17 @@ pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate
             };
             Fate::Sent { key: row.loinc_num.clone(), value: Some(value), unit, flag, converted }
         }
+    }
+}
+
+/// Which admit observation a row is of, if it is one.
+fn admits(row: &LabEventInfo) -> Option<char> {
+    match row.msmt.as_deref() {
+        _ if row.lab_event_class.is_some() => None,
+        Some("H") => Some('H'),
+        Some("W") => Some('W'),
+        Some("S") => Some('S'),
+        _ => None,
     }
 }
 

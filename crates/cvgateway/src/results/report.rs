@@ -143,7 +143,7 @@ impl Part<'_> {
             Fate::Admit { kind, value } => {
                 self.observed.insert(kind, value);
             }
-            Fate::Left { code, why, alarm } => {
+            Fate::Left { code, why, alarm, .. } => {
                 log::warn!("{}: {code} left out: {why}", tx.name());
                 if alarm {
                     tx.alarm(&code, &why);
