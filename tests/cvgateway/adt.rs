@@ -124,6 +124,32 @@ fn a_commit_that_fails_is_aa_with_the_reason_and_a_mail() {
     assert!(mail.contains("idb_direct -c failed for message C1") && !mail.contains("Muster"), "{mail}");
 }
 
+/// CareVue says AA where it should not: the census tells.
+#[test]
+fn an_admission_that_does_not_come_to_its_bed_is_told_and_mailed() {
+    let site = Site::new();
+    site.dir.script("sendmail", "cat >>\"$(dirname \"$0\")/mails\"\n");
+    let site = site.start();
+    for (n, status) in [2, 3].into_iter().enumerate() {
+        site.census(&[0, status]);
+        let message = ADMISSION.replace("|C1|", &format!("|C1{n}|"));
+        let (code, text) = told(&site.send(message.as_bytes()));
+        assert_eq!(
+            (code.as_str(), text.as_str()),
+            ("AA", "admitted to 601-1; but the patient is not in 601-1")
+        );
+        let subject = format!("the patient of message C1{n}");
+        crate::support::wait_until(|| {
+            site.dir.join("mails").exists() && site.dir.text("mails").contains(&subject)
+        });
+    }
+    assert!(!site.dir.text("mails").contains("880011"));
+    // Without the bed nothing is promised.
+    site.census(&[1, 3]);
+    let text = told(&site.send(ADMISSION.replace("|C1|", "|C2|").as_bytes())).1;
+    assert_eq!(text, "admitted to the waiting list: bed 601-1 is taken");
+}
+
 #[test]
 fn carevues_answer_decides() {
     let site = Site::new().start();

@@ -139,6 +139,10 @@ fn kill_9_lets_each_message_take_effect_once() {
 
     // Nothing took effect that the journal does not have, and no admission or discharge took effect twice.
     let forwarded = ids(&ward.journal("FWD"));
+    let names: BTreeSet<String> = ward.journal_names().into_iter().collect();
+    let unclear =
+        ward.journal("FWD").into_iter().filter(|(name, _)| !names.contains(&name.replace("FWD", "FAK")));
+    let unanswered_forwards = ids(&unclear.collect::<Vec<_>>());
     let taken = ward.taken();
     for (id, event) in taken.keys() {
         let sent = forwarded.get(id.as_str()).copied().unwrap_or_default();
@@ -153,9 +157,15 @@ fn kill_9_lets_each_message_take_effect_once() {
         };
         match id.rsplit('-').next().unwrap() {
             "1" => assert_eq!(effects("ADT^A01"), 1, "{id}"),
-            "3" => assert!(effects("ADT^A02") >= 1, "{id}"),
+            // Where CareVue's answer did not come before the kill, nobody knows whether it took the result.
+            "2" => {
+                let unclear = unanswered_forwards.get(*id).copied().unwrap_or_default();
+                let count = effects("ORU^R01");
+                assert!((1..=1 + unclear).contains(&count), "{id}: {count} times, {unclear} without FAK");
+            }
+            "3" => assert_eq!(effects("ADT^A02"), 1, "{id}"),
             "5" => assert_eq!(effects("ADT^A03"), 1, "{id}"),
-            _ => assert!(effects("ADT^A08") + effects("ORU^R01") >= 1, "{id}"),
+            _ => assert!(effects("ADT^A08") >= 1, "{id}"),
         }
     }
     // Each message that was answered was received, and its answer is there as it was given.

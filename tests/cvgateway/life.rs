@@ -103,6 +103,93 @@ fn a_repeat_is_answered_and_not_forwarded_also_after_kill_9() {
     site.daemon().wait_for_stderr("this control id was used for other bytes before");
 }
 
+/// Other bytes under a used id do not make the first ones forgotten.
+#[test]
+fn a_repeat_is_known_also_after_other_bytes_with_its_id() {
+    let site = Site::new().start();
+    site.census(&[7]);
+    let other = discharge("1").replace("601^1", "601^2");
+    for (message, said) in [(discharge("1"), "discharged"), (other.clone(), "discharged")] {
+        assert_eq!(told(&site.send(message.as_bytes())).1, said);
+    }
+    for message in [discharge("1"), other] {
+        assert!(told(&site.send(message.as_bytes())).1.starts_with("a repeat: "));
+    }
+    assert_eq!(site.fsi.take().len(), 2);
+}
+
+/// CareVue took an admission and its answer was lost: the repeat finds the patient known, and what belongs to an
+/// admission, the message of the waiting list, is done then; also after a restart.
+#[test]
+fn an_admission_whose_answer_was_lost_is_finished_by_its_repeat() {
+    for is_restarted in [false, true] {
+        let mut site = Site::new().start();
+        let admission = discharge("1").replace("A03", "A01");
+        site.census(&[1]);
+        site.fsi.answers(Manner::Close);
+        assert_eq!(told(&site.send(admission.as_bytes())).0, "AR");
+        if is_restarted {
+            site.daemon().kill_9();
+            site.restart();
+        }
+        site.fsi.answers(Manner::Answer("AA", ""));
+        site.census(&[3, 3, 3]);
+        let (code, text) = told(&site.send(admission.as_bytes()));
+        assert_eq!((code.as_str(), text.contains("known already")), ("AA", true), "{text}");
+        let asked = site.asked();
+        assert_eq!(asked[2], "-e 1 -r 77 -l 601-1 -c", "{asked:?}");
+        // Another message of a known patient is an update and no more.
+        site.census(&[3, 3, 3]);
+        assert_eq!(told(&site.send(admission.replace("|1|P|", "|2|P|").as_bytes())).0, "AA");
+        assert_eq!(site.asked().len(), 2);
+        // As a transfer of an unknown patient to a bed that is taken.
+        let transfer = admission.replace("A01", "A02").replace("|1|P|", "|3|P|");
+        site.census(&[0o10, 1]);
+        site.fsi.answers(Manner::Close);
+        assert_eq!(told(&site.send(transfer.as_bytes())).0, "AR");
+        site.fsi.answers(Manner::Answer("AA", ""));
+        site.fsi.take();
+        site.census(&[0o32, 3]);
+        let (code, text) = told(&site.send(transfer.as_bytes()));
+        assert_eq!((code.as_str(), text.contains("took it as A01 before")), ("AA", true), "{text}");
+        assert_eq!(site.asked()[1], "-e 1 -r 77 -l 601-1 -c");
+        assert!(site.fsi.take().is_empty());
+    }
+}
+
+/// What CareVue took of an ORU is not sent again: a part beside one that was not taken, and all before a kill.
+#[test]
+fn parts_that_carevue_took_are_not_sent_again() {
+    use super::oru::oru;
+    for is_restarted in [false, true] {
+        let mut site = Site::new().with_tables().start();
+        let two = oru(1, "", &["NM|6298-4||4|mmol/l"]) + "OBR|2\rOBX|1|NM|2947-0||140|mmol/l\r";
+        site.fsi.answers(Manner::Judge(|id| (id == "1.1").then_some(("AA", ""))));
+        let (code, text) = told(&site.send(two.as_bytes()));
+        assert_eq!((code.as_str(), site.fsi.take().len()), ("AR", 2), "{text}");
+        if is_restarted {
+            site.daemon().kill_9();
+            site.restart();
+        }
+        site.fsi.answers(Manner::Answer("AA", ""));
+        let (code, text) = told(&site.send(two.as_bytes()));
+        let said = "part 1: 1 result taken before, and not sent again; part 2: 1 result forwarded";
+        assert_eq!((code.as_str(), text.as_str()), ("AA", said));
+        assert!(site.fsi.take().iter().all(|sent| sent.contains("|1.2|")));
+        assert!(told(&site.send(two.as_bytes())).1.starts_with("a repeat: "));
+        // Killed before its answer.
+        let one = oru(2, "", &["NM|6298-4||4|mmol/l"]);
+        assert_eq!(told(&site.send(one.as_bytes())).1, "1 result forwarded");
+        site.daemon().kill_9();
+        forget_answers(&site);
+        site.restart();
+        site.fsi.take();
+        let (code, text) = told(&site.send(one.as_bytes()));
+        assert_eq!((code.as_str(), text.as_str()), ("AA", "1 result taken before, and not sent again"));
+        assert!(site.fsi.take().is_empty());
+    }
+}
+
 #[test]
 fn repeats_can_be_switched_off() {
     let site = Site::new();

@@ -169,6 +169,65 @@ fn an_oru_of_several_orders_is_taken_apart() {
     assert!(site.fsi.take().iter().all(|one| one.contains("|CVG")));
 }
 
+/// An order without results, as one that is only placed, does not spoil the others.
+#[test]
+fn an_order_without_results_is_passed_over() {
+    let site = Site::new().with_tables().start();
+    let one = oru(1, "", &["NM|6298-4||4|mmol/l"]).replace("OBR|1", "OBR|0\rOBR|1") + "OBR|2\r";
+    assert_eq!(told(&site.send(one.as_bytes())), ("AA".into(), "1 result forwarded".into()));
+    let sent = site.fsi.take();
+    assert!(sent.len() == 1 && sent[0].contains("|ORU^R01|1|") && !sent[0].contains("OBR|0"), "{sent:?}");
+    assert_eq!(told(&site.send(oru(2, "", &[]).as_bytes())), ("AE".into(), "no OBX".into()));
+}
+
+/// Two patients, each with an order, a specimen and results of the own.
+#[test]
+fn an_oru_of_two_patients_is_taken_apart_by_patient() {
+    let site = Site::new().with_tables().start();
+    let group = |n: usize, visit: &str, specimen: &str| {
+        format!(
+            "PID|{n}||P{n}||Name{n}\rPV1|{n}|I|IOP^601^{n}||||||||||||||||{visit}\rOBR|{n}\rSPM|1|||{specimen}\r\
+             OBX|1|NM|9984-6||37|cel\r"
+        )
+    };
+    let header = |id: usize| format!("MSH|^~\\&|LAB|HOSP|CVGATEWAY|060_IOP|||ORU^R01|{id}|P|2.5\r");
+    let both = header(1) + &group(1, "77", "BLDA") + &group(2, "88", "BLDV");
+    let said = "part 1: 1 result forwarded; part 2: 1 result forwarded";
+    assert_eq!(told(&site.send(both.as_bytes())), ("AA".into(), said.into()));
+    let sent = site.fsi.take();
+    for (n, (visit, side)) in [("77", "A"), ("88", "V")].iter().enumerate() {
+        let segments: Vec<&str> = sent[n].split('\r').skip(1).collect();
+        let expected = [
+            format!("PID|{0}||{visit}||Name{0}", n + 1),
+            format!("OBR|{}", n + 1),
+            format!("OBX|1|NM|BGATEMP{side}||37.0|cel"),
+            format!("OBX|2|ST|BGATYP{side}||unbek."),
+            String::new(),
+        ];
+        assert_eq!(segments, expected);
+    }
+    let without = header(2) + &group(1, "77", "BLDA") + &group(2, "", "BLDV");
+    let (code, text) = told(&site.send(without.as_bytes()));
+    assert_eq!((code.as_str(), text.as_str()), ("AE", "no patient id: PV1-19 is empty or blank"));
+    assert!(site.fsi.take().is_empty());
+}
+
+/// The texts are found whatever the case of their sources; what the sender says himself is not said twice.
+#[test]
+fn the_specimen_is_told_once_and_in_any_case() {
+    let site = Site::new().with_tables();
+    site.dir.write("etc/cvgateway.toml", "[blood-specimen]\nunknown = \"unbek.\"\nbldA = \"art.\"\n");
+    let site = site.start();
+    site.send(oru(1, "blda", &["NM|6298-4||4|mmol/l"]).as_bytes());
+    assert_eq!(observations(&site.fsi.take()[0])[1], "OBX|2|ST|BGATYPA||art.");
+    site.send(oru(2, "BLDV", &["NM|6298-4||4|mmol/l"]).as_bytes());
+    assert_eq!(observations(&site.fsi.take()[0])[1], "OBX|2|ST|BGATYPV||unbek.");
+    let (_, text) = told(&site.send(oru(3, "BLDA", &["NM|6298-4||4|mmol/l", "ST|BGATYPA||own"]).as_bytes()));
+    let sent = site.fsi.take().remove(0);
+    assert_eq!(observations(&sent), ["OBX|1|NM|6298-4||4.0|mmol/l", "OBX|2|ST|BGATYPA||own"]);
+    assert_eq!(text, "2 results forwarded");
+}
+
 #[test]
 fn what_cannot_be_taken_is_told() {
     let site = Site::new().with_tables().start();

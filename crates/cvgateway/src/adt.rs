@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use protogen_core::hl7::{Message, Outcome};
 
-use crate::decide::{Action, Event, decide, swap_fault};
+use crate::decide::{Action, Event, Status, Where, decide, swap_fault};
 use crate::outgoing::Adt;
 use crate::patient::{Patient, patients};
 use crate::reply::Reply;
@@ -30,8 +30,16 @@ pub(crate) fn handle(tx: &Transaction, message: &Message, event: Event) -> Reply
         tx.note(&format!("{event}: {why}"));
         return Reply::refused(why);
     }
-    let mut walk =
-        Walk { tx, message, event, patients: all.iter().collect(), of_swap: false, said: Vec::new() };
+    let admitted = tx.progress().may_be_admitted;
+    let mut walk = Walk {
+        tx,
+        message,
+        event,
+        patients: all.iter().collect(),
+        of_swap: false,
+        admitted,
+        said: Vec::new(),
+    };
     let reply = walk.go();
     walk.said.push(reply.text);
     Reply { text: walk.said.join("; "), ..reply }
@@ -44,10 +52,19 @@ pub(crate) fn finish(tx: &Transaction, message: &Message, event: Event) -> Reply
         Ok(all) => all,
         Err(why) => return Reply::refused(why),
     };
-    let walk = Walk { tx, message, event, patients: all.iter().collect(), of_swap: false, said: Vec::new() };
+    let admitted = false;
+    let walk = Walk {
+        tx,
+        message,
+        event,
+        patients: all.iter().collect(),
+        of_swap: false,
+        admitted,
+        said: Vec::new(),
+    };
     let (observed, left) = walk.observed();
     let text = format!("CareVue took it as {event} before the gateway was interrupted; it is not sent again");
-    walk.follow_up(&observed, left, text)
+    walk.follow_up(&observed, left, text, false)
 }
 
 /// A message on its way through the table.
@@ -59,6 +76,8 @@ struct Walk<'a> {
     patients: Vec<&'a Patient>,
     /// It is the transfer of one patient of a swap, which admits nobody.
     of_swap: bool,
+    /// The same message was sent to CareVue as an admission before, whose effect is not known.
+    admitted: bool,
     /// The cases it has been through.
     said: Vec<String>,
 }
@@ -82,6 +101,18 @@ impl Walk<'_> {
             };
             self.tx.note(&format!("{}: {looked}{text}", self.event));
             match case.action {
+                // Its first coming was an admission, which has left the patient without the bed.
+                Action::Nothing | Action::Refuse
+                    if self.admitted
+                        && self.event == Event::A02
+                        && first.is_known()
+                        && matches!(places[0], Where::Bed | Where::Ward) =>
+                {
+                    self.event = Event::A01;
+                    let (observed, left) = self.observed();
+                    let text = format!("{text}; CareVue took it as A01 before, and it is not sent again");
+                    return self.follow_up(&observed, left, text, false);
+                }
                 Action::Forward { located } => return self.forward(located, text),
                 Action::Nothing => return Reply::done(text),
                 Action::Refuse => return Reply::refused(text),
@@ -113,18 +144,38 @@ impl Walk<'_> {
         if let Err(reply) = sent {
             return reply;
         }
-        self.follow_up(&observed, left, text)
+        self.follow_up(&observed, left, text, located)
     }
 
     /// What is to be done when CareVue has taken it: `idb_direct -c`.
-    fn follow_up(&self, observed: &BTreeMap<char, String>, left: Vec<String>, text: String) -> Reply {
+    /// `located`: with the location of the message.
+    fn follow_up(
+        &self,
+        observed: &BTreeMap<char, String>,
+        left: Vec<String>,
+        text: String,
+        located: bool,
+    ) -> Reply {
         let mut text = text;
         for why in left {
             text = format!("{text}; {why}");
         }
-        let commits = self.event == Event::A01 || self.event == Event::A08 && !observed.is_empty();
-        if commits && let Err(why) = self.tx.commit(self.event, self.patients[0], observed) {
-            text = format!("{text}; CareVue took it, but idb_direct -c failed: {why}");
+        // Where an admission came before this update, what belongs to it was not done.
+        let event = if self.admitted && self.event == Event::A08 { Event::A01 } else { self.event };
+        let commits = event == Event::A01 || event == Event::A08 && !observed.is_empty();
+        let patient = self.patients[0];
+        match commits.then(|| self.tx.commit(event, patient, observed)) {
+            Some(Err(why)) => text = format!("{text}; CareVue took it, but idb_direct -c failed: {why}"),
+            Some(Ok(status))
+                if self.event == Event::A01
+                    && located
+                    && patient.place == Where::Bed
+                    && status != Status::There =>
+            {
+                text = format!("{text}; but the patient is not in {}", patient.bed);
+                self.tx.misplaced(&patient.bed);
+            }
+            _ => {}
         }
         Reply { outcome: Outcome::Accepted, text }
     }

@@ -87,20 +87,22 @@ impl Census {
         self.run(&arguments, self.look, event.has_two())
     }
 
-    /// Waits until CareVue has the patient (event A01), and writes admit observations (A01 and A08).
+    /// Waits until CareVue has the patient (event A01), and writes admit observations (A01 and A08); what the census says
+    /// then.
     pub(crate) fn commit(
         &self,
         event: Event,
         patient: &Patient,
         observed: &BTreeMap<char, String>,
-    ) -> Result<(), CensusError> {
+    ) -> Result<Status, CensusError> {
         let mut arguments = arguments(event.number().unwrap_or_default(), patient, &patient.bed);
         arguments.push("-c".into());
         for (kind, value) in observed {
             arguments.extend([format!("-{kind}").into(), OsString::from(value)]);
         }
-        match self.run(&arguments, self.commit, false)?.0.is_known() {
-            true => Ok(()),
+        let (status, _) = self.run(&arguments, self.commit, false)?;
+        match status.is_known() {
+            true => Ok(status),
             false => Err(CensusError::Values("the patient is not in the census".into())),
         }
     }

@@ -97,6 +97,7 @@ fn print_one(
         loaded,
         target: Target::Nobody(Mutex::default()),
         control_id: message.control_id().to_vec(),
+        progress: Mutex::default(),
     };
     let reply = in_carevues_characters(&tx, message, |message| tx.carry_out(message));
     writeln!(out, "message {count}: {}", tx.name())?;

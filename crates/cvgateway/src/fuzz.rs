@@ -52,6 +52,7 @@ impl DryRun {
             loaded: &loaded,
             target: Target::Nobody(Mutex::default()),
             control_id: message.control_id().to_vec(),
+            progress: Mutex::default(),
         };
         let reply = in_carevues_characters(&tx, &message, |message| tx.carry_out(message));
         assert!(reply.told().len() <= 400 && reply.told().bytes().all(|byte| matches!(byte, b' '..=b'~')));

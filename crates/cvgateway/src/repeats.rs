@@ -1,6 +1,6 @@
 //! Repeats: a message that was answered AA and comes again, because its sender did not get the answer.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
@@ -11,15 +11,16 @@ use protogen_core::hl7::{AckCode, Message};
 
 use crate::decide::Event;
 use crate::journal::{ANSWERED, FORWARD_ANSWERED, FORWARDED, Journal, RECEIVED};
+use crate::transaction::{Judged, judge_answer};
 
 /// So many messages are remembered at least, and twice as many at most; the oldest are forgotten first.
 pub(crate) const MANY: usize = 200_000;
 
-/// So many messages may have been in work when the gateway was killed; further ones are handled anew.
-const MANY_TAKEN: usize = 10_000;
+/// So many messages that were begun and not answered AA are known; the oldest are forgotten first.
+const MANY_BEGUN: usize = 10_000;
 
 /// What is known of the control id of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
     /// Nothing.
     New,
@@ -27,38 +28,63 @@ pub(crate) enum Seen {
     Repeat,
     /// Other bytes had this control id.
     OtherBytes,
-    /// CareVue took the same bytes, as this event, and the gateway was killed before it answered.
-    Taken(Event),
+    /// The same bytes came so far, and had no AA.
+    Begun(Progress),
 }
 
-/// The messages that were answered AA: some 32 bytes for each, taken from the start, so that the memory does not grow.
+/// How far a message came on its way to CareVue.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// CareVue took the ADT message as this event, and the gateway was killed before it answered.
+    pub(crate) taken: Option<Event>,
+    /// The parts of an ORU that CareVue took, by the suffix of their files; the empty one is the whole.
+    pub(crate) parts: BTreeSet<String>,
+    /// An admission was sent, and CareVue's answer is not known: it may have taken it.
+    pub(crate) may_be_admitted: bool,
+}
+
+/// The messages that were answered AA: some 50 bytes for each, taken from the start, so that the memory does not grow.
 #[derive(Debug)]
 pub(crate) struct Repeats {
     /// Two of them, so that one hash alone does not decide: one for the key, one for the bytes.
     hashers: [RandomState; 2],
     /// The last ones, up to [`MANY`]; then they become the earlier ones.
-    last: HashMap<Key, Known>,
-    earlier: HashMap<Key, Known>,
-    /// What was in work when the gateway was killed, and had been taken by CareVue.
-    taken: HashMap<Key, (Known, Event)>,
+    last: Generation,
+    earlier: Generation,
+    /// What was not answered AA although CareVue may have it, and when that was.
+    begun: HashMap<Whole, (Progress, u64)>,
 }
 
 /// A hash of MSH-3, MSH-4 and MSH-10.
 pub(crate) type Key = u64;
 
-#[derive(Debug, Clone, Copy)]
-struct Known {
-    /// A hash of all bytes.
-    bytes: u64,
-    /// When it was answered, in seconds since 1970.
-    time: u64,
+/// The key, and a hash of all bytes.
+type Whole = (Key, u64);
+
+/// Messages and when they were answered, in seconds since 1970.
+#[derive(Debug, Default)]
+struct Generation {
+    answered: HashMap<Whole, u64>,
+    /// Their control ids, whatever the bytes.
+    ids: HashMap<Key, u64>,
+}
+
+impl Generation {
+    /// Nothing, with the room for all.
+    fn clear(&mut self) {
+        self.answered.clear();
+        self.answered.reserve(MANY);
+        self.ids.clear();
+        self.ids.reserve(MANY);
+    }
 }
 
 impl Default for Repeats {
     fn default() -> Repeats {
-        let last = HashMap::with_capacity(MANY);
+        let mut last = Generation::default();
+        last.clear();
         let hashers = [RandomState::new(), RandomState::new()];
-        Repeats { hashers, last, earlier: HashMap::new(), taken: HashMap::new() }
+        Repeats { hashers, last, earlier: Generation::default(), begun: HashMap::new() }
     }
 }
 
@@ -73,7 +99,11 @@ impl Repeats {
             let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
             let names: HashSet<String> =
                 entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-            repeats.find_taken(&directory, &names, oldest);
+            for stem in names.iter().filter_map(|name| name.strip_prefix(RECEIVED)) {
+                if !names.contains(&format!("{ANSWERED}{stem}")) {
+                    repeats.find_begun(&directory, stem, false, oldest);
+                }
+            }
             let mut answers: Vec<_> = names
                 .iter()
                 .filter(|name| name.starts_with(ANSWERED))
@@ -97,71 +127,96 @@ impl Repeats {
                 && let Ok(message) = Message::parse(&request)
             {
                 repeats.remember(&message, time);
+            } else if let (Some(directory), Some(stem)) = (path.parent(), name.strip_prefix(ANSWERED)) {
+                repeats.find_begun(directory, stem, true, oldest);
             }
         }
         repeats
     }
 
-    /// Finds what has an answer of CareVue and none of ours. A message in several parts is left out: how many there
-    /// were to be is not known.
-    fn find_taken(&mut self, directory: &Path, names: &HashSet<String>, oldest: SystemTime) {
-        for name in names.iter().filter_map(|name| name.strip_prefix(FORWARD_ANSWERED)) {
-            if names.contains(&format!("{ANSWERED}{name}")) || self.taken.len() >= MANY_TAKEN {
-                continue;
-            }
-            let read = |kind: &str| fs::read(directory.join(format!("{kind}{name}"))).ok();
-            let (Some(answer), Some(forwarded), Some(request)) =
-                (read(FORWARD_ANSWERED), read(FORWARDED), read(RECEIVED))
-            else {
-                continue;
-            };
-            let path = directory.join(format!("{FORWARD_ANSWERED}{name}"));
-            let Some(time) = modified(&path).filter(|time| *time >= oldest) else { continue };
-            let positive = Message::parse(&answer).ok().and_then(|answer| AckCode::of(&answer));
-            let (Ok(forwarded), Ok(message)) = (Message::parse(&forwarded), Message::parse(&request)) else {
-                continue;
-            };
+    /// Finds how far a message came that has no AA of ours: what CareVue took of it, and an admission whose effect is not
+    /// known. `stem` names its files behind their kind.
+    fn find_begun(&mut self, directory: &Path, stem: &str, is_answered: bool, oldest: SystemTime) {
+        let path = directory.join(format!("{RECEIVED}{stem}"));
+        let Some(time) = modified(&path).filter(|time| *time >= oldest) else { return };
+        let Ok(request) = fs::read(&path) else { return };
+        let Ok(message) = Message::parse(&request) else { return };
+        // No more parts than orders and patients.
+        let most = message.named(*b"OBR").count() + message.named(*b"PID").count();
+        let suffixes = std::iter::once(String::new()).chain((1..=most).map(|n| format!(".{n}")));
+        let mut progress = Progress::default();
+        for suffix in suffixes {
+            let read = |kind: &str| fs::read(directory.join(format!("{kind}{stem}{suffix}"))).ok();
+            let Some(forwarded) = read(FORWARDED) else { continue };
+            let Ok(forwarded) = Message::parse(&forwarded) else { continue };
             let kind = forwarded.header(9);
             let event = Event::of_name(kind.component(2).raw()).filter(|_| kind.component(1).raw() == b"ADT");
-            if positive.is_some_and(AckCode::is_positive)
-                && let (Some(event), Some(key)) = (event, self.key(&message))
-            {
-                let bytes = self.hashers[1].hash_one(message.bytes());
-                self.taken.insert(key, (Known { bytes, time: seconds(time) }, event));
+            let judged = read(FORWARD_ANSWERED).map(|answer| judge_answer(&answer, forwarded.control_id()));
+            match (judged, event) {
+                (Some(Judged::Taken), Some(event)) if !is_answered => progress.taken = Some(event),
+                (Some(Judged::Taken), None) => drop(progress.parts.insert(suffix)),
+                (None | Some(Judged::Unclear(_)), Some(Event::A01)) => progress.may_be_admitted = true,
+                _ => {}
             }
         }
+        self.begun(&message, progress, time);
+    }
+
+    /// A message was not answered AA, and came so far.
+    pub(crate) fn begun(&mut self, message: &Message, progress: Progress, now: SystemTime) {
+        let Some(whole) = self.whole(message).filter(|_| progress != Progress::default()) else { return };
+        if self.begun.len() >= MANY_BEGUN
+            && !self.begun.contains_key(&whole)
+            && let Some(oldest) =
+                self.begun.iter().min_by_key(|(_, (_, time))| *time).map(|(whole, _)| *whole)
+        {
+            self.begun.remove(&oldest);
+        }
+        let (known, time) = self.begun.entry(whole).or_default();
+        known.parts.extend(progress.parts);
+        known.may_be_admitted |= progress.may_be_admitted;
+        known.taken = progress.taken.or(known.taken);
+        *time = seconds(now);
     }
 
     /// What is known of a message.
     pub(crate) fn look(&self, message: &Message, window: Duration, now: SystemTime) -> Seen {
-        let Some(key) = self.key(message) else { return Seen::New };
-        let is_recent = |known: &Known| seconds(now).saturating_sub(known.time) < window.as_secs();
-        if let Some((known, event)) = self.taken.get(&key)
-            && is_recent(known)
-            && known.bytes == self.hashers[1].hash_one(message.bytes())
-        {
-            return Seen::Taken(*event);
+        let Some(whole) = self.whole(message) else { return Seen::New };
+        let is_recent = |time: &&u64| seconds(now).saturating_sub(**time) < window.as_secs();
+        let generations = [&self.last, &self.earlier];
+        if generations.iter().find_map(|known| known.answered.get(&whole)).filter(is_recent).is_some() {
+            return Seen::Repeat;
         }
-        let known = self.last.get(&key).or_else(|| self.earlier.get(&key));
-        match known.filter(|known| is_recent(known)) {
-            Some(known) if known.bytes == self.hashers[1].hash_one(message.bytes()) => Seen::Repeat,
-            Some(_) => Seen::OtherBytes,
+        match self.begun.get(&whole).filter(|(_, time)| is_recent(&time)) {
+            Some((progress, _)) => Seen::Begun(progress.clone()),
+            None if generations
+                .iter()
+                .find_map(|known| known.ids.get(&whole.0))
+                .filter(is_recent)
+                .is_some() =>
+            {
+                Seen::OtherBytes
+            }
             None => Seen::New,
         }
     }
 
     /// A message was answered AA.
     pub(crate) fn remember(&mut self, message: &Message, now: SystemTime) {
-        let Some(key) = self.key(message) else { return };
-        self.taken.remove(&key);
-        if self.last.len() >= MANY {
+        let Some(whole) = self.whole(message) else { return };
+        self.begun.remove(&whole);
+        if self.last.answered.len() >= MANY {
             // What is swapped in has its room already, but for the first time.
             std::mem::swap(&mut self.last, &mut self.earlier);
             self.last.clear();
-            self.last.reserve(MANY);
         }
-        let bytes = self.hashers[1].hash_one(message.bytes());
-        self.last.insert(key, Known { bytes, time: seconds(now) });
+        self.last.answered.insert(whole, seconds(now));
+        self.last.ids.insert(whole.0, seconds(now));
+    }
+
+    /// The key and a hash of all bytes.
+    fn whole(&self, message: &Message) -> Option<Whole> {
+        Some((self.key(message)?, self.hashers[1].hash_one(message.bytes())))
     }
 
     /// MSH-3, MSH-4 and MSH-10; a message without control id is never a repeat.
@@ -232,6 +287,12 @@ mod tests {
         assert_eq!(look(&repeats, &first.replace("|B|", "|C|"), 9), Seen::New);
         assert_eq!(look(&repeats, &first.replace("|7|", "|8|"), 9), Seen::New);
         assert_eq!(look(&repeats, first, 10), Seen::New);
+        // Other bytes under the same id do not take its place.
+        repeats.remember(
+            &Message::parse(first.replace("PID|1", "PID|2").as_bytes()).unwrap(),
+            SystemTime::UNIX_EPOCH,
+        );
+        assert_eq!(look(&repeats, first, 9), Seen::Repeat);
     }
 
     #[test]
@@ -246,6 +307,6 @@ mod tests {
         {
             assert_eq!(look(&repeats, &text(n), 0), seen, "{n}");
         }
-        assert_eq!((repeats.last.len(), repeats.earlier.len()), (1, MANY));
+        assert_eq!((repeats.last.answered.len(), repeats.earlier.answered.len()), (1, MANY));
     }
 }

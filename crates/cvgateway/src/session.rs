@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, TcpStream};
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use protogen_core::hl7::{
@@ -160,6 +160,7 @@ fn carry_out(gateway: &Gateway, loaded: &Loaded, message: &Message, entry: &Entr
         loaded,
         target: Target::CareVue(entry),
         control_id: message.control_id().to_vec(),
+        progress: Mutex::default(),
     };
     if window.is_zero() {
         return in_carevues_characters(&tx, message, |message| tx.carry_out(message));
@@ -169,7 +170,8 @@ fn carry_out(gateway: &Gateway, loaded: &Loaded, message: &Message, entry: &Entr
     gateway.in_work.alone(key, || {
         let seen = repeats().look(message, window, SystemTime::now());
         match seen {
-            Seen::New | Seen::Taken(_) => {}
+            Seen::New => {}
+            Seen::Begun(progress) => *tx.progress() = progress,
             Seen::Repeat => {
                 return Reply::done("a repeat: it was answered AA before, and is not forwarded again");
             }
@@ -177,14 +179,16 @@ fn carry_out(gateway: &Gateway, loaded: &Loaded, message: &Message, entry: &Entr
                 log::warn!("{}: this control id was used for other bytes before; handled anew", tx.name());
             }
         }
-        let reply = match seen {
-            Seen::Taken(event) => in_carevues_characters(&tx, message, |message| {
+        let taken = tx.progress().taken;
+        let reply = match taken {
+            Some(event) => in_carevues_characters(&tx, message, |message| {
                 gateway.one_at_a_time(|| adt::finish(&tx, message, event))
             }),
-            _ => in_carevues_characters(&tx, message, |message| tx.carry_out(message)),
+            None => in_carevues_characters(&tx, message, |message| tx.carry_out(message)),
         };
-        if reply.outcome == Outcome::Accepted {
-            repeats().remember(message, SystemTime::now());
+        match reply.outcome {
+            Outcome::Accepted => repeats().remember(message, SystemTime::now()),
+            _ => repeats().begun(message, tx.progress().clone(), SystemTime::now()),
         }
         reply
     })

@@ -1,18 +1,19 @@
 //! One message on its way through the gateway: what it may ask for, and what is written down of it.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use protogen_core::hl7::{AckCode, Message};
 
 use crate::APPLICATION;
 use crate::adt;
-use crate::decide::Event;
+use crate::decide::{Event, Status};
 use crate::gateway::{Gateway, Loaded};
 use crate::journal::{Entry, FORWARD_ANSWERED, FORWARDED};
 use crate::outgoing::Header;
 use crate::patient::Patient;
+use crate::repeats::Progress;
 use crate::reply::{Reply, printable};
 use crate::results;
 
@@ -28,6 +29,8 @@ pub(crate) struct Transaction<'a> {
     pub(crate) target: Target<'a>,
     /// MSH-10 as it was received.
     pub(crate) control_id: Vec<u8>,
+    /// How far the same bytes came before, and then how far they came now.
+    pub(crate) progress: Mutex<Progress>,
 }
 
 /// Where messages go.
@@ -120,6 +123,8 @@ impl Transaction<'_> {
             log::error!("{}: cannot be written: {error}", self.name());
             Reply::later("the journal cannot be written")
         })?;
+        let admits = kind == (b"ADT", b"A01");
+        self.progress().may_be_admitted |= admits;
         let answer = self.loaded.fsi.exchange(&message).map_err(|error| {
             log::error!("{}: CareVue unreachable: {error}", self.name());
             Reply::later("CareVue unreachable")
@@ -128,7 +133,26 @@ impl Transaction<'_> {
             // CareVue has it: what is true is told to the sender, with or without the copy.
             log::error!("{}: CareVue's answer cannot be written: {error}", self.name());
         }
-        judge_answer(&answer, &id)
+        let judged = judge_answer(&answer, &id);
+        let mut progress = self.progress();
+        match judged {
+            Judged::Taken => {
+                if kind.0 == b"ORU" {
+                    progress.parts.insert(suffix.to_owned());
+                }
+                Ok(())
+            }
+            Judged::Refused(reply) => {
+                progress.may_be_admitted &= !admits;
+                Err(reply)
+            }
+            Judged::Unclear(reply) => Err(reply),
+        }
+    }
+
+    /// How far the message came.
+    pub(crate) fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes into CareVue's database by `idb_direct -c`. A failure is mailed.
@@ -140,10 +164,10 @@ impl Transaction<'_> {
         event: Event,
         patient: &Patient,
         observed: &BTreeMap<char, String>,
-    ) -> Result<(), String> {
+    ) -> Result<Status, String> {
         if let Target::Nobody(_) = &self.target {
             self.note(&format!("{event}: idb_direct -c {observed:?}"));
-            return Ok(());
+            return Ok(Status::There);
         }
         self.loaded.census.commit(event, patient, observed).map_err(|error| {
             log::error!("{}: idb_direct -c failed for {event}", self.name());
@@ -157,6 +181,19 @@ impl Transaction<'_> {
             self.gateway.notices.mail(subject, text);
             error.text().to_owned()
         })
+    }
+
+    /// CareVue took an admission, and the patient is not in the bed that it named: the administrator is told, without a
+    /// name.
+    pub(crate) fn misplaced(&self, bed: &str) {
+        log::error!("{}: CareVue took the admission, but the patient is not in {bed}", self.name());
+        let subject = format!("cvgateway: the patient of message {} is not in {bed}", self.name());
+        let text = format!(
+            "CareVue took the admission to {bed}, but its census does not have the patient there.\n\
+             Look into the census; the files of the message are in {}.\n",
+            self.gateway.journal.directory().display()
+        );
+        self.gateway.notices.mail(subject, text);
     }
 
     /// A value was left out for its bounds or its unit: the administrator and the ward are told, without a name.
@@ -174,7 +211,7 @@ impl Transaction<'_> {
     /// Something that `--dry-run` prints.
     pub(crate) fn note(&self, text: &str) {
         if let Target::Nobody(notes) = &self.target {
-            notes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(text.to_owned());
+            notes.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
         }
     }
 
@@ -188,10 +225,21 @@ impl Transaction<'_> {
     }
 }
 
+/// What CareVue says of a message.
+pub(crate) enum Judged {
+    /// It took it.
+    Taken,
+    /// It did not take it; what the sender is answered.
+    Refused(Reply),
+    /// Whether it took it is not known; what the sender is answered.
+    Unclear(Reply),
+}
+
 /// What CareVue says of a message with this control id.
-fn judge_answer(answer: &[u8], id: &[u8]) -> Result<(), Reply> {
-    let unclear =
-        |why: &str| Err(Reply::later(format!("CareVue's answer is {why}; whether it took it is not known")));
+pub(crate) fn judge_answer(answer: &[u8], id: &[u8]) -> Judged {
+    let unclear = |why: &str| {
+        Judged::Unclear(Reply::later(format!("CareVue's answer is {why}; whether it took it is not known")))
+    };
     let Ok(answer) = Message::parse(answer) else { return unclear("no HL7") };
     let about = answer.field(*b"MSA", 2);
     if about.is_valued() && about.raw() != id {
@@ -199,9 +247,11 @@ fn judge_answer(answer: &[u8], id: &[u8]) -> Result<(), Reply> {
     }
     let told = printable(&answer.field(*b"MSA", 3).text(), MAX_TOLD);
     match AckCode::of(&answer) {
-        Some(AckCode::AA | AckCode::CA) => Ok(()),
-        Some(AckCode::AE | AckCode::CE) => Err(Reply::refused(format!("CareVue refuses: {told}"))),
-        Some(AckCode::AR | AckCode::CR) => Err(Reply::later(format!("CareVue rejects: {told}"))),
+        Some(AckCode::AA | AckCode::CA) => Judged::Taken,
+        Some(AckCode::AE | AckCode::CE) => {
+            Judged::Refused(Reply::refused(format!("CareVue refuses: {told}")))
+        }
+        Some(AckCode::AR | AckCode::CR) => Judged::Refused(Reply::later(format!("CareVue rejects: {told}"))),
         _ => unclear("no acknowledgment"),
     }
 }

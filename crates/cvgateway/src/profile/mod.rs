@@ -15,6 +15,9 @@ use crate::decide::Where;
 /// The profile that is shipped, in force where a site's says nothing.
 const SHIPPED: &str = include_str!("../../../../etc/cvgateway.toml");
 
+/// The key of `[blood-specimen]` for sources that have none of their own, in capitals.
+pub(crate) const UNKNOWN: &str = "UNKNOWN";
+
 /// Which id of a message is CareVue's medical record number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PatientId {
@@ -52,6 +55,7 @@ pub struct Profile {
     pub keep: BTreeMap<String, Vec<[u8; 3]>>,
     /// By field, from 1.
     pub zdm: BTreeMap<usize, Source>,
+    /// By specimen source in capitals; [`UNKNOWN`] is for every other one.
     pub blood_specimen: BTreeMap<String, String>,
     pub time: Times,
     pub limit: Limits,

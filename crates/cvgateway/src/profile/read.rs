@@ -1,5 +1,6 @@
 //! Reading the profile: the shipped one first, then the site's over it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use protogen_sys::files::read_bounded;
 use protogen_sys::toml_file::{Fault, Text, Value, text_of};
 
-use super::{BedName, Charset, Limits, PatientId, Profile, SHIPPED, Source, Times};
+use super::{BedName, Charset, Limits, PatientId, Profile, SHIPPED, Source, Times, UNKNOWN};
 use crate::decide::Event;
 
 /// The longest profile, in bytes.
@@ -104,6 +105,7 @@ fn blank() -> Profile {
 fn apply(text: &str, profile: &mut Profile) -> Result<(), Fault> {
     let text = Text(text);
     let table = text.parse()?;
+    let mut needs_visit = None;
     for (key, value) in table.get_ref() {
         let value = text.value(key.get_ref().as_ref(), value);
         match key.get_ref().as_ref() {
@@ -118,19 +120,26 @@ fn apply(text: &str, profile: &mut Profile) -> Result<(), Fault> {
             "venous" => profile.venous = codes(&value)?,
             "ignore" => profile.ignore = ignored(&value)?,
             "charset" => profile.charset = charset(&value)?,
-            "pv1" => profile.pv1 = fields(&value)?,
+            "pv1" => {
+                profile.pv1 = fields(&value)?;
+                needs_visit = Some(value.fault("19 must be sent on where patient-id is \"visit\""));
+            }
             "keep" => profile.keep = value.table()?.into_iter().map(kept).collect::<Result<_, _>>()?,
             "zdm" => profile.zdm = value.table()?.into_iter().map(zdm).collect::<Result<_, _>>()?,
             "blood-specimen" => {
-                let texts = value.table()?.into_iter();
-                profile.blood_specimen =
-                    texts.map(|(key, value)| Ok((key, plain(&value)?))).collect::<Result<_, _>>()?;
+                profile.blood_specimen = specimen_texts(&value)?;
             }
             "time" => times(&value, &mut profile.time)?,
             "limit" => limits(&value, &mut profile.limit)?,
             "idb-direct" => profile.idb_direct = Some(value.string()?.into()),
             _ => return Err(value.fault("is no key of cvgateway.toml(5)")),
         }
+    }
+    if let Some(fault) = needs_visit
+        && profile.patient_id == PatientId::Visit
+        && !profile.pv1.contains(&19)
+    {
+        return Err(fault);
     }
     if let Some(both) = profile.arterial.iter().find(|code| profile.venous.contains(code)) {
         return Err(Fault {
@@ -203,7 +212,12 @@ fn ignored(value: &Value) -> Result<Vec<String>, Fault> {
 }
 
 fn fields(value: &Value) -> Result<Vec<usize>, Fault> {
-    value.list()?.iter().map(|value| Ok(value.number(1, 100)? as usize)).collect()
+    let fields: Result<Vec<usize>, Fault> =
+        value.list()?.iter().map(|value| Ok(value.number(1, 100)? as usize)).collect();
+    match fields? {
+        fields if fields.contains(&3) => Ok(fields),
+        _ => Err(value.fault("3, the location, must be sent on")),
+    }
 }
 
 fn kept((key, value): (String, Value)) -> Result<(String, Vec<[u8; 3]>), Fault> {
@@ -240,6 +254,20 @@ fn zdm((key, value): (String, Value)) -> Result<(usize, Source), Fault> {
     let text = value.string()?;
     let source = Source::parse(&text).map_err(|error| value.fault(format!("{text:?}: {error}")))?;
     Ok((field, source))
+}
+
+/// The texts of `[blood-specimen]`, by specimen source in capitals, as sources are compared.
+fn specimen_texts(value: &Value) -> Result<BTreeMap<String, String>, Fault> {
+    let mut texts = BTreeMap::new();
+    for (key, text) in value.table()? {
+        if texts.insert(key.to_uppercase(), plain(&text)?).is_some() {
+            return Err(text.fault("stands twice, for case does not count"));
+        }
+    }
+    match texts.contains_key(UNKNOWN) {
+        true => Ok(texts),
+        false => Err(value.fault("expected unknown = \"...\", the text of every other specimen source")),
+    }
 }
 
 /// A text that goes into a message: printable.
@@ -300,6 +328,7 @@ mod tests {
         assert_eq!(profile.zdm.len(), 1);
         assert_eq!((profile.limit.repeat, profile.limit.results), (Duration::ZERO, 4));
         let shipped = parse("").unwrap();
+        assert!(parse("patient-id = \"patient\"\npv1 = [3]\n").is_ok());
         assert_eq!(shipped.zdm.len(), 28);
         assert_eq!(shipped.kept("ADT", "A17"), [*b"EVN", *b"PID", *b"PV1"]);
         assert_eq!(shipped.kept("ORU", "R01"), [*b"PID", *b"OBR"]);
@@ -323,6 +352,10 @@ mod tests {
             ("ignore = [\"adt^a31\"]", 1, "expected a type and an event"),
             ("charset = \"utf-8\"", 1, "charset: expected"),
             ("pv1 = [0]", 1, "pv1: expected a whole number from 1 to 100"),
+            ("pv1 = [6, 19]", 1, "pv1: 3, the location, must be sent on"),
+            ("\npv1 = [3]", 2, "pv1: 19 must be sent on where"),
+            ("[blood-specimen]\nBLDA = \"a\"", 1, "blood-specimen: expected unknown"),
+            ("[blood-specimen]\nunknown = \"u\"\nBLDA = \"a\"\nblda = \"b\"", 4, "stands twice"),
             ("[keep]\nORU = [\"PID\", \"OBR\", \"PV1\"]", 2, "ORU: PV1 cannot be kept"),
             ("[keep]\nA01 = [\"PID\", \"PV1\"]", 2, "A01: EVN must be kept"),
             ("[keep]\nA05 = []", 2, "A05: expected ADT, ORU or an event"),

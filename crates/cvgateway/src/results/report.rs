@@ -1,6 +1,6 @@
 //! A whole ORU: taken apart, judged, sent, and put together to one answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protogen_core::hl7::{CR, Message, Outcome, Segment};
 
@@ -9,6 +9,7 @@ use crate::charset;
 use crate::decide::Event;
 use crate::outgoing::{join, pid, set, split};
 use crate::patient::{Patient, patients};
+use crate::profile::UNKNOWN;
 use crate::reply::Reply;
 use crate::transaction::Transaction;
 
@@ -20,8 +21,12 @@ struct Part<'a> {
     /// The OBX that are sent, one after the other.
     results: Vec<u8>,
     sent: usize,
+    /// Whether any OBX came.
+    has_observations: bool,
     /// Whether one of them is the gateway's own, about the specimen.
     tells_specimen: bool,
+    /// The rows that are sent.
+    keys: BTreeSet<String>,
     observed: BTreeMap<char, String>,
     left: Vec<String>,
     /// The whole part is refused for this.
@@ -38,7 +43,9 @@ pub(crate) fn handle(tx: &Transaction, message: &Message) -> Reply {
         Ok(_) => return Reply::refused("no PID"),
         Err(why) => return Reply::refused(why),
     };
-    let parts: Vec<Part> = all.iter().flat_map(|patient| parts(tx, patient)).collect();
+    let mut parts: Vec<Part> = all.iter().flat_map(|patient| parts(tx, patient)).collect();
+    // An order without results, as one that is only placed, has nothing to send.
+    parts.retain(|part| part.has_observations);
     if parts.is_empty() {
         return Reply::refused("no OBX");
     }
@@ -85,7 +92,9 @@ fn part<'a>(tx: &Transaction, patient: &'a Patient, common: &[Segment], order: &
         head: Vec::new(),
         results: Vec::new(),
         sent: 0,
+        has_observations: order.iter().any(|segment| segment.name() == b"OBX"),
         tells_specimen: false,
+        keys: BTreeSet::new(),
         observed: BTreeMap::new(),
         left: Vec::new(),
         refused: None,
@@ -124,6 +133,7 @@ impl Part<'_> {
         match judge(obx, specimen, &tx.loaded.tables) {
             Fate::Sent { key, value, unit, flag, converted } => {
                 self.sent += 1;
+                self.keys.insert(key.clone());
                 let mut fields = split(obx, field);
                 set(&mut fields, 1, self.sent.to_string().as_bytes());
                 set(&mut fields, 3, key.as_bytes());
@@ -162,9 +172,13 @@ impl Part<'_> {
     fn tell_specimen(&mut self, tx: &Transaction, specimen: &Specimen, field: u8) {
         let Some(side) = specimen.side.filter(|_| self.sent > 0) else { return };
         let key = format!("BGATYP{side}");
+        if self.keys.contains(&key) {
+            // The sender said it himself.
+            return;
+        }
         let has = |key: &str| tx.loaded.tables.infos.as_ref().is_some_and(|infos| infos.contains_key(key));
         let texts = &tx.loaded.profile.blood_specimen;
-        let Some(text) = texts.get(&specimen.code).or_else(|| texts.get("unknown")).filter(|_| has(&key))
+        let Some(text) = texts.get(&specimen.code).or_else(|| texts.get(UNKNOWN)).filter(|_| has(&key))
         else {
             return;
         };
@@ -197,12 +211,15 @@ impl Part<'_> {
         if !self.observed.is_empty() {
             let written = tx.gateway.one_at_a_time(|| tx.commit(Event::A08, self.patient, &self.observed));
             match written {
-                Ok(()) => done.push(format!("{} written", counted(self.observed.len(), "admit observation"))),
+                Ok(_) => done.push(format!("{} written", counted(self.observed.len(), "admit observation"))),
                 Err(why) if self.sent == 0 => return Reply::refused(format!("not written: {why}{left}")),
                 Err(why) => done.push(format!("admit observations not written: {why}")),
             }
         }
-        if self.sent > 0 {
+        let own = usize::from(self.tells_specimen);
+        if self.sent > 0 && tx.progress().parts.contains(suffix) {
+            done.push(format!("{} taken before, and not sent again", counted(self.sent - own, "result")));
+        } else if self.sent > 0 {
             let kind = (&b"ORU"[..], message.header(9).component(2).raw());
             let sent = tx.forward(kind, b"CLI", suffix, |header| {
                 let mut out = Vec::with_capacity(self.head.len() + self.results.len() + 128);
@@ -214,7 +231,6 @@ impl Part<'_> {
             if let Err(reply) = sent {
                 return Reply { text: format!("{}{left}", reply.text), ..reply };
             }
-            let own = usize::from(self.tells_specimen);
             done.push(format!("{} forwarded", counted(self.sent - own, "result")));
         }
         Reply::done(format!("{}{left}", done.join(", ")))
