@@ -190,6 +190,37 @@ fn parts_that_carevue_took_are_not_sent_again() {
     }
 }
 
+/// Mails that wait at SIGTERM are sent before the end; those that cannot be in time are counted.
+#[test]
+fn what_people_are_to_be_told_is_sent_before_the_end() {
+    for is_let in [true, false] {
+        let site = Site::new();
+        let script =
+            "cd \"$(dirname \"$0\")\"\necho >began\nwhile ! test -e go; do sleep 0.01; done\ncat >>mails\n";
+        site.dir.script("sendmail", script);
+        let mut site = site.start();
+        site.census(&[0, 192, 0, 192, 0, 192]);
+        for id in ["m1", "m2", "m3"] {
+            let admission = discharge(id).replace("A03", "A01");
+            assert!(told(&site.send(admission.as_bytes())).1.contains("idb_direct -c failed"));
+        }
+        crate::support::wait_until(|| site.dir.join("began").exists());
+        site.daemon().signal(Signal::SIGTERM);
+        site.daemon().wait_for_stderr("3 mails and system messages are still to be sent");
+        if is_let {
+            site.dir.write("go", "");
+        }
+        site.daemon().wait_for_exit();
+        site.dir.write("go", "");
+        if is_let {
+            let mails = site.dir.text("mails");
+            assert!(["m1", "m2", "m3"].iter().all(|id| mails.contains(&format!("message {id}"))), "{mails}");
+        } else {
+            assert!(site.daemon_log().contains("ended with 3 mails and system messages that were not sent"));
+        }
+    }
+}
+
 #[test]
 fn repeats_can_be_switched_off() {
     let site = Site::new();

@@ -228,6 +228,25 @@ fn the_specimen_is_told_once_and_in_any_case() {
     assert_eq!(text, "2 results forwarded");
 }
 
+/// An ORC goes with the OBR behind it, and what stands behind the results of an order is not put before them.
+#[test]
+fn kept_segments_of_an_oru_stay_in_their_order() {
+    let site = Site::new().with_tables();
+    site.dir.write("etc/cvgateway.toml", "[keep]\nORU = [\"PID\", \"PD1\", \"ORC\", \"OBR\"]\n");
+    let site = site.start();
+    let results = |n: usize| format!("ORC|{n}\rOBR|{n}\rOBX|1|NM|6298-4||{n}|mmol/l\rPD1|{n}\r");
+    let message =
+        oru(1, "", &[]).split("OBR").next().unwrap().to_owned() + "PD1|0\r" + &results(1) + &results(2);
+    assert_eq!(told(&site.send(message.as_bytes())).0, "AA");
+    let sent = site.fsi.take();
+    for (n, sent) in (1..=2).zip(&sent) {
+        let body = sent.split_once('\r').unwrap().1;
+        let obx = format!("OBX|1|NM|6298-4||{n}.0|mmol/l");
+        assert_eq!(body, format!("PID|1||77||Muster\rPD1|0\rORC|{n}\rOBR|{n}\r{obx}\r"));
+    }
+    assert_eq!(sent.len(), 2);
+}
+
 #[test]
 fn what_cannot_be_taken_is_told() {
     let site = Site::new().with_tables().start();

@@ -1,6 +1,8 @@
 //! What people are told beside the answers: mails to the administrator, system messages to the ward. A thread of its
 //! own sends them, so that no message waits for a mail server.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -21,14 +23,25 @@ enum Notice {
 
 /// The way to the thread.
 #[derive(Debug, Clone)]
-pub(crate) struct Notices(SyncSender<Notice>);
+pub(crate) struct Notices {
+    sender: SyncSender<Notice>,
+    /// How many are not sent yet.
+    waiting: Arc<AtomicUsize>,
+}
 
 impl Notices {
     /// Starts the thread.
     pub(crate) fn start(site: Site) -> std::io::Result<Notices> {
         let (sender, receiver) = sync_channel(MOST);
-        thread::Builder::new().name("notices".into()).spawn(move || serve(&site, &receiver))?;
-        Ok(Notices(sender))
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&waiting);
+        thread::Builder::new().name("notices".into()).spawn(move || serve(&site, &receiver, &count))?;
+        Ok(Notices { sender, waiting })
+    }
+
+    /// How many are not sent yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
     }
 
     /// Mails the administrator.
@@ -42,13 +55,15 @@ impl Notices {
     }
 
     fn give(&self, notice: Notice) {
-        if self.0.try_send(notice).is_err() {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        if self.sender.try_send(notice).is_err() {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
             log::warn!("{MOST} mails and system messages wait already; one was dropped");
         }
     }
 }
 
-fn serve(site: &Site, notices: &Receiver<Notice>) {
+fn serve(site: &Site, notices: &Receiver<Notice>, waiting: &AtomicUsize) {
     for notice in notices {
         let done = match notice {
             Notice::Mail { subject, text } => mail(site, &subject, &text),
@@ -57,6 +72,7 @@ fn serve(site: &Site, notices: &Receiver<Notice>) {
         if let Err(why) = done {
             log::warn!("{why}");
         }
+        waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -17,7 +17,7 @@ use protogen_sys::services::{self, Place};
 use crate::gateway::{Gateway, Places};
 use crate::session;
 
-/// How long messages in work are waited for at the end.
+/// How long messages in work, and what people are to be told, are waited for at the end.
 const END_LIMIT: Duration = Duration::from_secs(4);
 /// The open files of one connection: its socket, that to CareVue, three pipes of idb_direct, a file of the journal.
 const FILES_EACH: usize = 8;
@@ -65,6 +65,16 @@ pub(crate) fn run(places: Places, service: &str, facility: &str, log: &Log) -> R
     let end = Instant::now() + END_LIMIT;
     while active.load(Ordering::Acquire) > 0 && Instant::now() < end {
         thread::sleep(Duration::from_millis(10));
+    }
+    if gateway.notices.waiting() > 0 {
+        log::info!("{} mails and system messages are still to be sent", gateway.notices.waiting());
+    }
+    while gateway.notices.waiting() > 0 && Instant::now() < end {
+        thread::sleep(Duration::from_millis(10));
+    }
+    match gateway.notices.waiting() {
+        0 => {}
+        left => log::warn!("ended with {left} mails and system messages that were not sent"),
     }
     match active.load(Ordering::Acquire) {
         0 => log::info!("ended"),

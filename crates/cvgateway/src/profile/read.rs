@@ -14,6 +14,9 @@ use crate::decide::Event;
 
 /// The longest profile, in bytes.
 const MAX_PROFILE: usize = 1 << 20;
+/// The segments of an ORU that stand nowhere but before an order's results.
+const BEFORE_RESULTS: [[u8; 3]; 9] =
+    [*b"PID", *b"PD1", *b"NK1", *b"PV2", *b"ORC", *b"OBR", *b"TQ1", *b"TQ2", *b"CTD"];
 /// The highest field of ZDM that a profile may fill.
 const MAX_ZDM: usize = 200;
 
@@ -238,6 +241,11 @@ fn kept((key, value): (String, Value)) -> Result<(String, Vec<[u8; 3]>), Fault> 
                 one.fault(format!("{name} cannot be kept: it is written anew, or CareVue refuses it"))
             );
         }
+        if key == "ORU" && !BEFORE_RESULTS.contains(&segment) {
+            return Err(one.fault(format!(
+                "{name} cannot be kept in its place; expected PID, PD1, NK1, PV2, ORC, OBR, TQ1, TQ2 or CTD"
+            )));
+        }
         segments.push(segment);
     }
     let needed: &[[u8; 3]] = if key == "ORU" { &[*b"PID", *b"OBR"] } else { &[*b"EVN", *b"PID", *b"PV1"] };
@@ -357,6 +365,7 @@ mod tests {
             ("[blood-specimen]\nBLDA = \"a\"", 1, "blood-specimen: expected unknown"),
             ("[blood-specimen]\nunknown = \"u\"\nBLDA = \"a\"\nblda = \"b\"", 4, "stands twice"),
             ("[keep]\nORU = [\"PID\", \"OBR\", \"PV1\"]", 2, "ORU: PV1 cannot be kept"),
+            ("[keep]\nORU = [\"PID\", \"OBR\",\n\"NTE\"]", 3, "ORU: NTE cannot be kept in its place"),
             ("[keep]\nA01 = [\"PID\", \"PV1\"]", 2, "A01: EVN must be kept"),
             ("[keep]\nA05 = []", 2, "A05: expected ADT, ORU or an event"),
             ("[zdm]\n0 = \"PID-5\"", 2, "0: expected the number of a field"),

@@ -21,6 +21,8 @@ struct Part<'a> {
     /// The OBX that are sent, one after the other.
     results: Vec<u8>,
     sent: usize,
+    /// Whether its first OBX was read.
+    is_in_results: bool,
     /// Whether any OBX came.
     has_observations: bool,
     /// Whether one of them is the gateway's own, about the specimen.
@@ -72,10 +74,16 @@ fn parts<'a>(tx: &Transaction, patient: &'a Patient) -> Vec<Part<'a>> {
     let Ok(message) = Message::parse(&patient.bytes) else { return Vec::new() };
     let own: Vec<Segment> = message.segments().skip_while(|segment| segment.name() != b"PID").collect();
     let is_order = |segment: &Segment| segment.name() == b"OBR";
-    let first = own.iter().position(is_order).unwrap_or(own.len());
+    // An ORC directly before its OBR begins the order.
+    let begins = |at: &usize| match own[*at].name() {
+        b"ORC" => own.get(at + 1).is_some_and(is_order),
+        b"OBR" => *at == 0 || own[at - 1].name() != b"ORC",
+        _ => false,
+    };
+    let first = (0..own.len()).find(begins).unwrap_or(own.len());
     let has_early = own[..first].iter().any(|segment| segment.name() == b"OBX");
     // OBX before the first OBR are an order of their own, with the patient's segments as its head.
-    let mut starts: Vec<usize> = (first..own.len()).filter(|at| is_order(&own[*at])).collect();
+    let mut starts: Vec<usize> = (first..own.len()).filter(begins).collect();
     let common = if has_early { own.iter().position(|s| s.name() == b"OBX").unwrap_or(0) } else { first };
     if has_early {
         starts.insert(0, common);
@@ -92,6 +100,7 @@ fn part<'a>(tx: &Transaction, patient: &'a Patient, common: &[Segment], order: &
         head: Vec::new(),
         results: Vec::new(),
         sent: 0,
+        is_in_results: false,
         has_observations: order.iter().any(|segment| segment.name() == b"OBX"),
         tells_specimen: false,
         keys: BTreeSet::new(),
@@ -105,9 +114,13 @@ fn part<'a>(tx: &Transaction, patient: &'a Patient, common: &[Segment], order: &
     let specimen = Specimen::of(&source(order), profile);
     for segment in common.iter().chain(order) {
         match segment.name() {
-            b"OBX" => part.take(tx, segment, &specimen, field),
+            b"OBX" => {
+                part.is_in_results = true;
+                part.take(tx, segment, &specimen, field);
+            }
             b"PID" => join(&pid(segment, patient, field), field, &mut part.head),
-            name if kept.iter().any(|one| one == name) => {
+            // What stands behind a result has another place than the one that it would get.
+            name if kept.iter().any(|one| one == name) && !part.is_in_results => {
                 part.head.extend_from_slice(segment.raw());
                 part.head.push(CR);
             }
