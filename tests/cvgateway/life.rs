@@ -331,7 +331,7 @@ fn what_is_finished_after_a_kill_is_one_at_a_time_too() {
 fn forget_answers(site: &Site) {
     let top = "var/log/CVGATEWAY/060_IOP";
     for day in site.dir.list(top) {
-        for name in site.dir.list(&format!("{top}/{day}")) {
+        for name in site.dir.list(format!("{top}/{day}")) {
             if name.starts_with("ACK") {
                 std::fs::remove_file(site.dir.join(format!("{top}/{day}/{name}"))).unwrap();
             }

@@ -318,7 +318,7 @@ fn a_row_without_a_unit_takes_plain_numbers_only() {
         let (code, text) = told(&site.send(oru(id, "", &[&format!("NM|1-8||{given}")]).as_bytes()));
         match expected {
             Ok(sent) => {
-                assert_eq!(observations(&site.fsi.take()[0]), [format!("OBX|1|NM|1-8||{sent}")], "{text}")
+                assert_eq!(observations(&site.fsi.take()[0]), [format!("OBX|1|NM|1-8||{sent}")], "{text}");
             }
             Err(why) => assert!(code == "AE" && text.contains(why), "{given}: {text}"),
         }
