@@ -2,6 +2,7 @@
 
 mod commit;
 mod open;
+mod owed;
 mod retain;
 mod rotate;
 #[cfg(test)]
@@ -16,6 +17,8 @@ use protogen_sys::lock::Lock;
 
 pub use commit::Delivery;
 pub use open::Recovery;
+
+use owed::Owed;
 
 use crate::keeper::Keeper;
 use crate::recover::Segment;
@@ -92,6 +95,8 @@ pub(crate) struct Store<F: FileOps> {
     buffer: Vec<u8>,
     /// Delivery records are written or only in memory that no sync has covered yet.
     unsynced: bool,
+    /// Refused delivery records that are to come again.
+    owed: Owed,
     _lock: Option<Lock>,
 }
 

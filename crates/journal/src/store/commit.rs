@@ -77,6 +77,16 @@ impl<F: FileOps> Store<F> {
     }
 
     fn stage_delivery(&mut self, delivery: &Delivery) -> Result<(), Refusal> {
+        if let Some(refusal) = self.owed.reason_against(delivery) {
+            return Err(refusal);
+        }
+        let result = self.stage_in_turn(delivery);
+        let cursor = self.shared.lock().state.output(&delivery.output).map_or(0, |output| output.cursor);
+        self.owed.note(delivery, cursor, result);
+        result
+    }
+
+    fn stage_in_turn(&mut self, delivery: &Delivery) -> Result<(), Refusal> {
         let Delivery { sequence, output, outcome, note } = delivery;
         let note = encode(&note[..note.len().min(MAX_NOTE)]);
         let name = encode(output.as_bytes());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use protogen_sys::files::{FileOps, directory_of};
 use protogen_sys::lock::Lock;
 
-use super::{Current, Ended, Shared, Store, View};
+use super::{Current, Ended, Owed, Shared, Store, View};
 use crate::error::JournalError;
 use crate::keeper::{Keeper, SPARE};
 use crate::recover::{self, Examined};
@@ -77,6 +77,7 @@ where
             time: 0,
             buffer: Vec::new(),
             unsynced: false,
+            owed: Owed::default(),
             _lock: Some(lock),
         };
         let recovery = match examined {
