@@ -44,6 +44,9 @@ fn a_full_disk_answers_try_later_and_recovers_by_itself() {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(protogen_testkit::TIMEOUT)).unwrap();
     let ballast = disk.fill();
+    let files = || dir.list("out").iter().filter(|name| !name.starts_with('.')).count();
+    // Nothing is delivered, so nothing can be given up.
+    std::fs::rename(&out, dir.join("away")).unwrap();
     let mut accepted = 0;
     let refusal = loop {
         let answer = exchange(&mut stream, accepted, 1 << 20);
@@ -55,10 +58,18 @@ fn a_full_disk_answers_try_later_and_recovers_by_itself() {
     };
     assert!(refusal.contains(&format!("MSA|AR|{accepted}|try later: the disk is full")), "{refusal:?}");
     assert!(accepted > 40, "{accepted}");
-    // What was accepted is delivered nevertheless: delivery records still fit.
-    wait_until(|| dir.list("out").iter().filter(|name| !name.starts_with('.')).count() == accepted);
+    // What was accepted is delivered nevertheless: delivery records still fit. It makes room for more.
+    std::fs::rename(dir.join("away"), &out).unwrap();
+    wait_until(|| files() == accepted);
+    for number in accepted..accepted + 100 {
+        wait_until(|| exchange(&mut stream, number, 1 << 20).contains("MSA|AA|"));
+    }
+    wait_until(|| files() >= accepted + 100);
+    // The same with room that somebody else makes.
+    std::fs::rename(&out, dir.join("away")).unwrap();
+    while exchange(&mut stream, accepted, 1 << 20).contains("MSA|AA|") {}
     std::fs::remove_file(ballast).unwrap();
     wait_until(|| exchange(&mut stream, accepted, 1 << 20).contains("MSA|AA|"));
-    wait_until(|| dir.list("out").iter().filter(|name| !name.starts_with('.')).count() > accepted);
+    std::fs::rename(dir.join("away"), &out).unwrap();
     assert_eq!(daemon.terminate().code(), Some(0), "{daemon}");
 }
