@@ -220,13 +220,16 @@ impl<F: FileOps> Store<F> {
     fn sync_written(&mut self) -> bool {
         let Some(current) = &mut self.current else { return false };
         let start = Instant::now();
-        if self.files.sync_data(&current.file).is_err() {
+        self.shared.lock().sync_began = Some(start);
+        let result = self.files.sync_data(&current.file);
+        let mut view = self.shared.lock();
+        view.sync_began = None;
+        if result.is_err() {
             return false;
         }
         current.synced = current.offset;
         self.unsynced = false;
         let taken = start.elapsed();
-        let mut view = self.shared.lock();
         view.last_sync = taken;
         view.slowest_sync = view.slowest_sync.max(taken);
         view.sync_time += taken;
