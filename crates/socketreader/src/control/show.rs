@@ -22,7 +22,7 @@ const MAX_LISTED: usize = 1000;
 /// Lists messages; one alone is shown whole, with what its receiver answered.
 pub(crate) fn show(config: &Config, name: &str, which: &[Which], as_json: bool) -> anyhow::Result<Exit> {
     let journal = Reader::open(&config.general.statedir.journal()).map_err(Error::msg)?;
-    let output = output(&journal, config, name)?;
+    let output = output(&journal, name)?;
     let default = [Which::Dead, Which::Waiting];
     let which = if which.is_empty() { &default } else { which };
     let (mut found, mut more) = (Vec::new(), false);
@@ -56,7 +56,7 @@ pub(crate) fn show(config: &Config, name: &str, which: &[Which], as_json: bool) 
 /// Writes messages to standard output as they came.
 pub(crate) fn export(config: &Config, name: &str, which: &[Which]) -> anyhow::Result<Exit> {
     let journal = Reader::open(&config.general.statedir.journal()).map_err(Error::msg)?;
-    let output = output(&journal, config, name)?;
+    let output = output(&journal, name)?;
     let (mut out, mut count, mut failed) = (std::io::stdout().lock(), 0_u64, None);
     output
         .each(which, |stored| {
@@ -78,8 +78,8 @@ pub(crate) fn export(config: &Config, name: &str, which: &[Which]) -> anyhow::Re
     Ok(if count == 0 { Exit::Negative } else { Exit::Done })
 }
 
-fn output<'a>(journal: &'a Reader, config: &Config, name: &'a str) -> anyhow::Result<Output<'a>> {
-    if let Some(output) = Output::of(journal, config, name) {
+fn output<'a>(journal: &'a Reader, name: &'a str) -> anyhow::Result<Output<'a>> {
+    if let Some(output) = Output::of(journal, name) {
         return Ok(output);
     }
     let names: Vec<String> = journal.stats().outputs.into_iter().map(|output| output.name).collect();
