@@ -336,6 +336,40 @@ fn a_command_that_hangs_or_dies_does_not_hold_up_the_program() {
 }
 
 #[test]
+fn commands_that_run_at_once_count_their_own() {
+    const COUNT: usize = 300;
+    let mut router = Setup::new().server_in("in", MLLP).file_out("out", "").start();
+    router.paused();
+    let mut link = router.connect("in");
+    adts("A", COUNT).iter().for_each(|message| link.send(message));
+    adts("A", COUNT).iter().for_each(|_| drop(link.frame()));
+    let socket = router.dir.join("state/control");
+    let start = std::sync::Barrier::new(8);
+    for round in 0..10 {
+        let command = ["drop", "resend"][round % 2];
+        let request = format!("{{\"command\":\"{command}\",\"connection\":\"out\",\"messages\":[\"1-\"]}}\n");
+        let ask = || {
+            let mut stream = connect(&socket).unwrap();
+            start.wait();
+            std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            BufReader::new(stream).read_line(&mut answer).unwrap();
+            let answer: Value = serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{answer:?}"));
+            let number = |name: &str| usize::try_from(answer[name].as_u64().unwrap()).unwrap();
+            assert_eq!(number("messages") + number("refused"), COUNT, "{answer}");
+            number("messages")
+        };
+        let done: usize = std::thread::scope(|scope| {
+            let asking: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+            asking.into_iter().map(|one| one.join().unwrap()).sum()
+        });
+        // Whatever came first: each message was changed once.
+        assert_eq!(done, COUNT, "{command}");
+    }
+    router.end();
+}
+
+#[test]
 fn the_socket_of_commands_is_private() {
     use std::os::unix::fs::PermissionsExt;
     let (router, _receiver) = holding(0, MLLP);
