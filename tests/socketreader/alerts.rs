@@ -275,6 +275,41 @@ fn by_mail() {
 }
 
 #[test]
+fn a_call_that_fails_is_made_again() {
+    let receiver = Peer::listen();
+    let setup = Setup::new().file_in("in", "settle = 0");
+    let script = "cat >.call; test -e broken && exit 3; { cat .call; printf '\\n=====\\n'; } >>calls\n";
+    let script = setup.dir.script("call", script);
+    let setup = setup.general(&format!("alert = {}\nmailinterval = 86400", script.display()));
+    setup.dir.write("calls", "");
+    setup.dir.write("broken", "");
+    let options = "usehl7 = True\nretries = 1\nbreaker = 1";
+    let mut router = setup.client_out("out", receiver.port(), options).start();
+    put(&router, 3);
+    let mut link = receiver.accept();
+    answer(&mut link, "AE AE");
+    let failed = |times: usize| {
+        router.wait("a call that failed", || {
+            router.log().matches("nobody could be told: the alert command: exit status: 3").count() >= times
+        });
+    };
+    failed(2);
+    assert_eq!(calls(&router), [""; 0]);
+    std::fs::remove_file(router.dir.join("broken")).unwrap();
+    let told = call(&router, "queue held");
+    assert!(told.lines().next().unwrap().contains("1 dead letter"), "{told}");
+    router.dir.write("broken", "");
+    let before = router.log().matches("nobody could be told").count();
+    router.ask(&["--resume", "out"]).success();
+    answer(&mut link, "AA AA");
+    failed(before + 1);
+    std::fs::remove_file(router.dir.join("broken")).unwrap();
+    call(&router, "out: recovered: queue held");
+    assert_eq!(calls(&router).len(), 2, "{:?}", calls(&router));
+    router.end();
+}
+
+#[test]
 fn a_call_that_hangs_or_fails_stops_nothing() {
     for (script, logged) in
         [("exec sleep 1000", None), ("echo no line >&2; exit 3", Some("exit status: 3: no line"))]

@@ -84,7 +84,8 @@ impl Model {
         assert!(found == self.stored, "{why}: the messages differ");
         for stats in reader.stats().outputs {
             let inputs = OUTPUTS.iter().find(|(name, _)| *name == stats.name).unwrap().1;
-            let its = |(_, (connection, _)): &(&u64, &(String, Vec<u8>))| inputs.contains(&connection.as_str());
+            let its =
+                |(_, (connection, _)): &(&u64, &(String, Vec<u8>))| inputs.contains(&connection.as_str());
             let expected: Vec<u64> = self.stored.iter().filter(its).map(|(sequence, _)| *sequence).collect();
             let mut found = Vec::new();
             let visited = reader.each_of(&stats.name, 0, |stored| {

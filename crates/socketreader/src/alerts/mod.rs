@@ -255,8 +255,15 @@ impl Watch {
         let (Some(call), Some(alert)) = (turn.call, &self.config.general.alert) else { return };
         let letter = text::Letter { config: &self.config, name, call: &call, waiting };
         match call::call(alert, &letter.subject(), &letter.text()) {
-            Ok(()) => log::info!(name, "told: {}", letter.subject()),
-            Err(why) => log::error!(name, "nobody could be told: {why}"),
+            Ok(()) => {
+                log::info!(name, "told: {}", letter.subject());
+                subject.succeeded();
+            }
+            Err(why) => {
+                // It may have taken long.
+                let pause = subject.failed(call, Instant::now());
+                log::error!(name, "nobody could be told: {why}; tried again in {} s", pause.as_secs());
+            }
         }
     }
 }
