@@ -67,7 +67,7 @@ fn commands(call: &str, expected: &[&str]) -> Vec<String> {
 
 /// Runs a command of a call as somebody does who pastes it.
 #[track_caller]
-fn paste(router: &Router, command: &str) {
+pub fn paste(router: &Router, command: &str) {
     let programs = std::path::Path::new(env!("CARGO_BIN_EXE_socketreader")).parent().unwrap();
     let path = format!("{}:/usr/bin:/bin", programs.display());
     TestCommand::new("sh").arg("-c").arg(command).env("PATH", path).in_dir(router.dir.path()).run().success();
