@@ -254,6 +254,20 @@ fn files_that_hold_no_message_are_moved_away_and_named() {
 }
 
 #[test]
+fn files_that_are_set_aside_do_not_hold_up_those_behind_them() {
+    let setup = Setup::new().file_in("in", "maxfiles = 3\ncycletime = 3600\nsettle = 0\nmaxsize = 1K");
+    for number in 0..7 {
+        setup.dir.write(format!("in/{number}"), vec![b'x'; 2000]);
+    }
+    setup.dir.write("in/8", adt("A8"));
+    setup.dir.write("in/9", adt("A9"));
+    let router = setup.file_out("out", "").start();
+    assert_eq!(router.files("out", 2), [adt("A8"), adt("A9")]);
+    left(&router, &["error"]);
+    assert_eq!(router.dir.list("in/error").len(), 7);
+}
+
+#[test]
 fn errordir_may_be_another_directory() {
     let setup = Setup::new().file_in("in", "errordir = bad").file_out("out", "");
     setup.dir.make("bad");
