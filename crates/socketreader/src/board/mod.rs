@@ -6,7 +6,7 @@ mod pauses;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -149,8 +149,21 @@ impl Board {
     pub(crate) fn set_pause(&self, outbox: &Outbox, pause: Option<Pause>) -> io::Result<()> {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         outbox.set_pause(pause);
+        self.save(&file)
+    }
+
+    /// Lets the pauses survive a restart, as they stand at that moment: whoever has paused without waiting for the file
+    /// may come after an operator who has resumed.
+    ///
+    /// # Errors
+    /// What the system says about the file.
+    pub(crate) fn save_pauses(&self) -> io::Result<()> {
+        self.save(&self.file.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn save(&self, file: &Path) -> io::Result<()> {
         let outboxes = self.outboxes();
         let all = outboxes.iter().filter_map(|outbox| Some((outbox.name.to_string(), outbox.look().pause?)));
-        pauses::save(&file, all)
+        pauses::save(file, all)
     }
 }
