@@ -134,7 +134,7 @@ fn where_nothing_can_be_watched_it_is_looked_as_before() {
     let limit = "echo 0 > /proc/sys/user/max_inotify_instances";
     let tried = std::process::Command::new("unshare").args(["-U", "-r", "sh", "-c", limit]).output();
     if !tried.is_ok_and(|tried| tried.status.success()) {
-        return println!("not tested: no user namespace");
+        return protogen_testkit::not_tested("no user namespace");
     }
     let setup = Setup::new().file_in("in", "cycletime = 0.2\nsettle = 0").file_out("out", "");
     let plain = setup.command().command();

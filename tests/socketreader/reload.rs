@@ -10,7 +10,7 @@ const HL7: &str = "usehl7 = True";
 
 /// Changes the text of the configuration, and waits until the program says what came of it: gives that line.
 #[track_caller]
-fn reload(router: &Router, change: impl FnOnce(String) -> String) -> String {
+pub fn reload(router: &Router, change: impl FnOnce(String) -> String) -> String {
     let text = change(router.dir.text("sr.cfg"));
     router.dir.write("sr.cfg", text);
     let lines = router.log().lines().count();

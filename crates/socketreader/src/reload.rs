@@ -10,6 +10,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::SystemTime;
 
 use protogen_journal::Journal;
 use protogen_sys::services;
@@ -194,6 +195,8 @@ impl Running {
             }
             Err(why) => log::error!(log::GENERAL, "{why}; the configuration before stays in force"),
         }
+        // Not only in a while: less may be to be kept.
+        self.journal.prune(SystemTime::now());
     }
 
     /// Certificates and names of those that stay.
