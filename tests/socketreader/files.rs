@@ -343,8 +343,8 @@ fn a_file_that_cannot_be_deleted_is_taken_once_and_its_successor_too() {
 }
 
 #[test]
-fn a_message_that_is_not_stored_stays_a_file() {
-    // A journal that is longer than a message may be: what the connection allows, the journal takes.
+fn a_message_may_be_as_long_as_maxsize_says() {
+    // Longer than segments allow as a rule: what the connection takes, the journal takes.
     let router = files("maxsize = 20M", "");
     let message = vec![b'x'; 17 << 20];
     put(router.dir.join("in/1"), &message);
