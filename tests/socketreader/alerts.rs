@@ -258,6 +258,28 @@ fn a_disk_with_little_room_and_a_slow_one() {
 }
 
 #[test]
+fn a_disk_that_does_not_come_back_is_told_while_it_hangs() {
+    let setup = Setup::new().file_in("in", "settle = 0").file_out("out", "");
+    let script = setup.dir.script("call", "cat >.call; { cat .call; printf '\n=====\n'; } >>calls\n");
+    let setup = setup.general(&format!("alert = {}\nslowsync = 1", script.display()));
+    setup.dir.write("calls", "");
+    let _ = setup.command(); // writes the configuration
+    let segment = setup.dir.join("state/journal/00000000000000000001.seg");
+    // Each sync of the journal takes half an hour.
+    let command = TestCommand::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "--trace=fdatasync"])
+        .args(["--inject=fdatasync:delay_enter=1800000000", "-P"])
+        .arg(segment)
+        .arg(env!("CARGO_BIN_EXE_socketreader"))
+        .arg("-c")
+        .arg(setup.dir.join("sr.cfg"))
+        .in_dir(setup.dir.path());
+    let router = setup.start_with(&command);
+    put(&router, 1);
+    assert!(call(&router, "disk slow").contains("storing a group of messages took"));
+}
+
+#[test]
 fn by_mail() {
     let server = SmtpServer::start(Manner::Friendly);
     let receiver = Peer::listen();

@@ -126,6 +126,7 @@ impl Reader {
             groups: 0,
             last_sync: Duration::ZERO,
             slowest_sync: Duration::ZERO,
+            sync_began: None,
             sync_time: Duration::ZERO,
         };
         Ok(Reader { is_apart: true, ..Reader::of(directory, Shared::new(view)) })
@@ -283,10 +284,13 @@ impl Reader {
         }
     }
 
-    /// How long the longest sync took since this was asked last: for one that watches the disk.
+    /// How long the longest sync took since this was asked last, or one that has not returned yet has been taking: for one
+    /// that watches the disk.
     #[must_use]
     pub fn take_slowest_sync(&self) -> Duration {
-        std::mem::take(&mut self.shared.lock().slowest_sync)
+        let mut view = self.shared.lock();
+        let running = view.sync_began.map_or(Duration::ZERO, |began| began.elapsed());
+        std::mem::take(&mut view.slowest_sync).max(running)
     }
 
     /// How long all syncs took together since the start; 0 in a process that does not write.

@@ -10,7 +10,7 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use protogen_sys::files::FileOps;
 use protogen_sys::lock::Lock;
@@ -37,6 +37,8 @@ pub(crate) struct View {
     pub last_sync: Duration,
     /// How long the longest one took since somebody asked.
     pub slowest_sync: Duration,
+    /// When the one began that has not returned yet.
+    pub sync_began: Option<Instant>,
     /// How long all of them took since the start.
     pub sync_time: Duration,
 }

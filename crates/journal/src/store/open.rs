@@ -63,6 +63,7 @@ where
             groups: 0,
             last_sync: std::time::Duration::ZERO,
             slowest_sync: std::time::Duration::ZERO,
+            sync_began: None,
             sync_time: std::time::Duration::ZERO,
         };
         let mut store = Store {
