@@ -10,7 +10,7 @@ const HL7: &str = "usehl7 = True";
 
 /// Changes the text of the configuration, and waits until the program says what came of it: gives that line.
 #[track_caller]
-fn reload(router: &Router, change: impl FnOnce(String) -> String) -> String {
+pub fn reload(router: &Router, change: impl FnOnce(String) -> String) -> String {
     let text = change(router.dir.text("sr.cfg"));
     router.dir.write("sr.cfg", text);
     let lines = router.log().lines().count();
@@ -298,6 +298,70 @@ fn what_waits_for_an_output_that_is_gone_stays_in_the_journal() {
     let mut link = receiver.accept();
     assert_eq!([link.take(), link.take()], [adt("A"), adt("C")]);
     router.wait_for_log("message 3 delivered");
+    router.end();
+}
+
+/// The ids of what `--show` lists, and what `--export` gives, of the connection out.
+fn held(router: &Router, messages: &[&str]) -> (Vec<String>, Vec<u8>) {
+    let rows = router.json(&[&["--show", "out", "--json"], messages].concat());
+    let ids = rows.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
+    (ids, router.ask(&[&["--export", "out"], messages].concat()).stdout().into_bytes())
+}
+
+/// What [`held`] gives for these messages.
+fn these(ids: &[&str]) -> (Vec<String>, Vec<u8>) {
+    (ids.iter().map(|id| (*id).to_owned()).collect(), ids.iter().flat_map(|id| adt(id)).collect())
+}
+
+#[test]
+fn what_waits_for_an_output_that_is_gone_is_shown_exported_and_dropped() {
+    let setup = Setup::new().server_in("in", HL7).client_out("out", port(), HL7).file_out("files", "");
+    let mut router = setup.start();
+    for id in ["A", "B", "C"] {
+        router.connect("in").exchange(&adt(id), &format!("AA {id}"));
+    }
+    reload(&router, |text| text.replacen(", out", "", 1));
+    router.connect("in").exchange(&adt("D"), "AA D");
+    assert_eq!(held(&router, &["waiting"]), these(&["A", "B", "C"]));
+    router.ask(&["--drop", "out", "2"]).success().stdout_contains("out: 1 message is dropped\n");
+    assert_eq!(held(&router, &["1-"]), these(&["A", "B", "C"]), "D was never its");
+    router.end();
+    assert_eq!(held(&router, &["waiting"]), these(&["A", "C"]));
+    router.ask(&["--drop", "out", "id:A"]).success().stdout_contains("out: 1 message is dropped\n");
+    router.restart();
+    router.wait("said again", || router.log().matches("messages wait for out, which").count() == 2);
+    router.ask(&["--drop", "out", "waiting"]).success().stdout_contains("out: 1 message is dropped\n");
+    assert_eq!(router.out()["pending"], 0);
+    router.end();
+}
+
+#[test]
+fn an_output_has_what_came_while_its_inputs_were_on_its_queue() {
+    let mut router = Setup::new()
+        .server_in("early", HL7)
+        .server_in("late", &format!("{HL7}\nqueuename = p"))
+        .server_in("third", &format!("{HL7}\nqueuename = p"))
+        .client_out("out", port(), HL7)
+        .file_out("elsewhere", "queuename = p")
+        .start();
+    let moves = |name: &str, from: &str, to: &str| {
+        let line = reload(&router, |text| {
+            let (before, section) = text.split_once(&format!("[{name}]\n")).unwrap();
+            format!("{before}[{name}]\n{}", section.replacen(from, to, 1))
+        });
+        assert!(line.contains(&format!("altered: {name}")), "{line}");
+    };
+    let send = |name: &str, id: &str| router.connect(name).exchange(&adt(id), &format!("AA {id}"));
+    send("early", "E1");
+    send("late", "L1");
+    moves("late", "queuename = p", "queuename = q");
+    send("late", "L2");
+    moves("early", "queuename = q", "queuename = p");
+    send("early", "E2");
+    assert_eq!(held(&router, &["waiting"]), these(&["E1", "L2"]));
+    assert_eq!(held(&router, &["1-"]), these(&["E1", "L2"]));
+    router.ask(&["--drop", "out", "waiting"]).success().stdout_contains("out: 2 messages are dropped\n");
+    assert_eq!(router.out()["pending"], 0);
     router.end();
 }
 

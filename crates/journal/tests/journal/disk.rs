@@ -13,7 +13,7 @@ fn a_full_disk_refuses_messages_takes_records_and_recovers_by_itself() {
     let dir = Dir::new();
     let small = match Tmpfs::mount(&dir.join("small"), 512) {
         Ok(small) => small,
-        Err(why) => return println!("not tested: {why}"),
+        Err(why) => return protogen_testkit::not_tested(why),
     };
     let directory = small.path().join("j");
     let settings = Settings { segment_size: 64 << 10, ..settings() };

@@ -167,6 +167,19 @@ impl Board {
     pub(crate) fn set_pause(&self, outbox: &Outbox, pause: Option<Pause>) -> io::Result<()> {
         let pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
         outbox.set_pause(pause);
+        self.save(&pauses)
+    }
+
+    /// Lets the pauses survive a restart, as they stand at that moment: whoever has paused without waiting for the file
+    /// may come after an operator who has resumed.
+    ///
+    /// # Errors
+    /// What the system says about the file.
+    pub(crate) fn save_pauses(&self) -> io::Result<()> {
+        self.save(&self.pauses.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn save(&self, pauses: &Pauses) -> io::Result<()> {
         let outboxes = self.outboxes();
         let here = outboxes.iter().filter_map(|outbox| Some((outbox.name.to_string(), outbox.look().pause?)));
         pauses::save(&pauses.file, here.chain(pauses.away.clone()))
