@@ -109,6 +109,24 @@ fn beyond_its_size_the_oldest_goes_but_never_what_waits_or_is_dead() {
 }
 
 #[test]
+fn a_start_does_not_make_messages_older_than_they_are() {
+    let dir = Dir::new();
+    let settings = Settings { keep: Duration::from_secs(100), ..settings() };
+    let (journal, _) = Journal::open(&dir.join("j"), settings.clone()).unwrap();
+    let producer = producer(&journal);
+    store_each(&producer, [Message { time: at(1000), ..message("a", "to be kept") }]);
+    record(&producer, [delivery("x", 1, Outcome::Delivered)]);
+    journal.close();
+    let (journal, _) = Journal::open(&dir.join("j"), settings).unwrap();
+    let producer = super::producer(&journal);
+    prune(&journal, &producer, at(1050));
+    assert_eq!(journal.reader().stats().oldest, 1);
+    assert!(journal.reader().read(1).unwrap().is_some());
+    prune(&journal, &producer, at(1101));
+    assert!(journal.reader().stats().oldest > 1);
+}
+
+#[test]
 fn to_keep_nothing_means_nothing() {
     let dir = Dir::new();
     let settings = Settings { keep: Duration::ZERO, ..settings() };
