@@ -69,6 +69,7 @@ fn a_message_without_what_it_needs_is_ae() {
     for (from, to, said) in [
         ("880011^2", "", "no patient id: PV1-19 is empty"),
         ("880011^2", "\"\"", "no patient id: PV1-19 is empty"),
+        ("880011^2", "   ^2", "no patient id: PV1-19 is empty or blank"),
         ("PID|1", "ZID|1", "expected 1 PID for A01, found 0"),
         ("ZXX|1", "PID|2||5\rPV1|||||||||||||||||||6", "expected 1 PID for A01, found 2"),
         ("8859/1", "KLINGON", "MSH-18 names the character set"),
@@ -142,6 +143,75 @@ fn carevues_answer_decides() {
         let (answer, text) = told(&site.send(ADMISSION.replace("A01", "A03").as_bytes()));
         assert_eq!((answer.as_str(), text.contains(said)), (code, true), "{n}: {text}");
     }
+}
+
+/// An id of blanks is none, one between blanks is the id, and one that lost a character would be another patient's.
+#[test]
+fn ids_are_taken_without_blanks_and_never_with_a_lost_character() {
+    let site = Site::new().start();
+    site.census(&[0, 7]);
+    let padded = ADMISSION.replace("880011^2", " 880011 ^2").replace("4711^5^M11", " 4711 ");
+    assert_eq!(told(&site.send(padded.as_bytes())).0, "AA");
+    let sent = segments(&site.fsi.take()[0]);
+    assert!(sent[2].starts_with("PID|1|X|880011||") && sent[3].ends_with("|4711"), "{sent:?}");
+    assert!(sent[4].starts_with("ZDM|Muster|Eva|4711|880011|"), "{sent:?}");
+    assert_eq!(site.asked()[0], "-e 1 -r 880011 -l 601-1");
+    site.census(&[0, 7]);
+    let utf8 = ADMISSION.replace("8859/1", "UNICODE UTF-8");
+    for (n, (from, to, field)) in
+        [("880011^2", "88\u{20ac}11^2", "PV1-19"), ("4711^5", "47\u{20ac}1^5", "PID-3")].iter().enumerate()
+    {
+        let message = utf8.replace(from, to).replace("|C1|", &format!("|L{n}|"));
+        let (code, text) = told(&site.send(message.as_bytes()));
+        let said = format!("the id in {field} has a character that CareVue does not have");
+        assert_eq!((code, text), ("AE".to_owned(), said));
+    }
+    assert!(site.fsi.take().is_empty() && site.asked().is_empty());
+    // In a name it is a question mark, and a warning.
+    assert_eq!(told(&site.send(utf8.replace("Eva", "Ev\u{20ac}").as_bytes())).0, "AA");
+    assert!(site.fsi.take()[0].contains("Muster^Ev?"));
+}
+
+/// The only one of a swap who is known is discharged before the transfer is looked at: a swap admits nobody.
+#[test]
+fn a_swap_admits_nobody_whatever_happens_meanwhile() {
+    let site = Site::new().start();
+    site.census(&[0o02, 0, 0, 7]);
+    let other = "PID|2||5\rPV1|2|I|IOP^602^2|||IOP^601^1|||||||||||||6\r";
+    let swap = ADMISSION.replace("A01", "A17").replace("ZXX|1\r", other);
+    let (code, text) = told(&site.send(swap.as_bytes()));
+    assert_eq!(code, "AE", "{text}");
+    assert!(
+        text.ends_with("not transferred: the patient is unknown by now, and a swap admits nobody"),
+        "{text}"
+    );
+    assert_eq!(site.asked().len(), 2);
+    assert!(site.fsi.take().is_empty());
+}
+
+/// What is out of its bounds in an admission: an admit observation is left out and told, any other is not CareVue's.
+#[test]
+fn an_admit_observation_out_of_bounds_is_left_out_and_told() {
+    let site = Site::new().with_tables();
+    site.dir.script("sendmail", "cat >>\"$(dirname \"$0\")/mails\"\n");
+    let mut site = site.start();
+    site.census(&[0, 7]);
+    let message = ADMISSION
+        .replace("1.82|m", "3.01|m")
+        .replace("ZXX|1", "OBX|3|NM|6298-4||44|mmol/l\rOBX|4|NM|2339-0||5|kg");
+    let (code, text) = told(&site.send(message.as_bytes()));
+    assert_eq!(code, "AA");
+    assert_eq!(text, "admitted to 601-1; 3138-5 left out: its value is outside of 0.5 to 300.0 cm");
+    let sent = segments(&site.fsi.take()[0]);
+    let zdm: Vec<&str> = sent[4].split('|').collect();
+    assert_eq!((zdm[18], zdm[19]), ("", "75.00"), "{}", sent[4]);
+    assert_eq!(site.asked()[1], "-e 1 -r 880011 -l 601-1 -c -W 75.00");
+    site.daemon().wait_for_stderr("no system message");
+    crate::support::wait_until(|| {
+        site.dir.join("mails").exists() && site.dir.text("mails").contains("3138-5")
+    });
+    let mails = site.dir.text("mails");
+    assert!(!mails.contains("6298-4") && !mails.contains("2339-0"), "{mails}");
 }
 
 /// The census changes between two looks, so that the types would change for ever.

@@ -46,13 +46,13 @@ impl Row {
     /// The bed that the patient who comes to the waiting list was to have.
     fn taken_bed(&self) -> Option<&str> {
         let bed = self.patients.rsplit(['@', '>']).next()?;
-        (self.forwarded == "A01 -" && !bed.is_empty()).then_some(bed)
+        (self.forwarded == "A01 -" && bed.contains('-')).then_some(bed)
     }
 }
 
-/// `601-1` as a location of HL7.
+/// `601-1` as a location of HL7; what names no bed stays as it is.
 fn location(bed: &str) -> String {
-    bed.split_once('-').map(|(room, bed)| format!("IOP^{room}^{bed}")).unwrap_or_default()
+    bed.split_once('-').map_or(bed.to_owned(), |(room, bed)| format!("IOP^{room}^{bed}"))
 }
 
 /// The message of a row, its prior locations as the table's head says.

@@ -174,6 +174,53 @@ fn adt_is_one_at_a_time() {
     assert_eq!(site.asked(), ["in"; 4]);
 }
 
+/// What is finished after a kill writes into the census as well, and no other message may overtake it.
+#[test]
+fn what_is_finished_after_a_kill_is_one_at_a_time_too() {
+    let mut site = Site::new().start();
+    site.census(&[0, 7]);
+    let admission = discharge("1").replace("A03", "A01");
+    assert_eq!(told(&site.send(admission.as_bytes())).1, "admitted to 601-1");
+    site.daemon().kill_9();
+    forget_answers(&site);
+    site.restart();
+    site.dir.write("asked", "");
+    site.dir.script(
+        "etc/idb_direct",
+        "cd \"$(dirname \"$0\")/..\"\nmkdir busy || { echo overlap >>asked; exit 192; }\necho in >>asked\n\
+         while ! test -e go; do sleep 0.01; done\nrmdir busy\nexit 7\n",
+    );
+    let mut streams = vec![site.begin(admission.as_bytes())];
+    while site.asked().is_empty() {
+        std::thread::yield_now();
+    }
+    streams.extend((2..5).map(|n| site.begin(discharge(&n.to_string()).as_bytes())));
+    while site.journal("REQ").len() < 5 {
+        std::thread::yield_now();
+    }
+    let nmd = "MSH|^~\\&|ADM|HOSP|OTHER|UNIT|||NMD|5|P|2.3\r";
+    assert_eq!(told(&site.send(nmd.as_bytes())).0, "AA");
+    site.dir.write("go", "");
+    for stream in &mut streams {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(told(&answer).0, "AA");
+    }
+    assert_eq!(site.asked(), ["in"; 4]);
+}
+
+/// Removes the gateway's answers from its journal, as if it had been killed before each.
+fn forget_answers(site: &Site) {
+    let top = "var/log/CVGATEWAY/060_IOP";
+    for day in site.dir.list(top) {
+        for name in site.dir.list(&format!("{top}/{day}")) {
+            if name.starts_with("ACK") {
+                std::fs::remove_file(site.dir.join(format!("{top}/{day}/{name}"))).unwrap();
+            }
+        }
+    }
+}
+
 /// A sender that gives up waiting, and sends again while its first message is in work.
 #[test]
 fn a_repeat_waits_for_the_first() {
@@ -341,12 +388,7 @@ fn what_carevue_took_before_a_kill_is_finished_and_not_sent_again() {
     site.census(&[7]);
     assert_eq!(told(&site.send(discharge("2").as_bytes())).1, "discharged");
     site.daemon().kill_9();
-    let top = "var/log/CVGATEWAY/060_IOP";
-    for day in site.dir.list(top) {
-        let names = site.dir.list(format!("{top}/{day}"));
-        let answer = names.iter().find(|name| name.starts_with("ACK")).unwrap();
-        std::fs::remove_file(site.dir.join(format!("{top}/{day}/{answer}"))).unwrap();
-    }
+    forget_answers(&site);
     site.restart();
     site.census(&[0]);
     site.fsi.take();

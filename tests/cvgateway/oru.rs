@@ -46,6 +46,12 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("NM|6298-4||4|mmol/l|||||C", "NM|6298-4||4.0|mmol/l|||||C", ""),
     ("NM|6298-4||4|mmol/l|||||U", "NM|6298-4||4.0|mmol/l|||||U", ""),
     ("NM|6298-4^KALIUM^LN||4|mmol/l|3-5|H", "NM|6298-4||4.0|mmol/l|3-5|H", ""),
+    // The same unit in another spelling keeps its range; a range in another unit would make a normal value abnormal.
+    ("NM|6298-4||4|MMOL/L|3-5|N", "NM|6298-4||4.0|mmol/l|3-5|N", ""),
+    ("NM|9948-1||8.0|mmol/l|7.4-10.7|N", "NM|9948-1||12.9|g/dl||N", ""), // 8.0 x 1.6113439 = 12.89
+    ("NM|2703-7||90|mm(hg)|80-100", "NM|2703-7||12.0|kPal", ""),         // 90 x 0.133322 = 11.999
+    ("NM|2339-0||90|mg/dl|60-100|", "NM|2339-0||5.0|mmol/l", ""),        // 900 / 180.16 = 4.996
+    ("ST|BGATYPA||art.|cel|1-2", "ST|BGATYPA||art.", ""),
 ];
 
 #[test]
@@ -172,7 +178,7 @@ fn what_cannot_be_taken_is_told() {
     assert!(text.contains("6298-4 is withdrawn"), "{text}");
     let (code, text) =
         told(&site.send(oru(2, "", &["NM|6298-4||4|mmol/l"]).replace("|77\r", "|\r").as_bytes()));
-    assert_eq!((code.as_str(), text.as_str()), ("AE", "no patient id: PV1-19 is empty"));
+    assert_eq!((code.as_str(), text.as_str()), ("AE", "no patient id: PV1-19 is empty or blank"));
     assert_eq!(told(&site.send(oru(3, "", &[]).as_bytes())).0, "AE");
     assert!(site.fsi.take().is_empty());
     site.fsi.answers(Manner::Close);
@@ -198,6 +204,48 @@ fn admit_observations_go_to_idb_direct_and_never_to_cli() {
     site.census(&[0]);
     let (code, text) = told(&site.send(oru(3, "", &rows).as_bytes()));
     assert_eq!((code.as_str(), text.as_str()), ("AE", "not written: the patient is not in the census"));
+}
+
+/// A temperature is sent under the row of its specimen, and in that row's unit.
+#[test]
+fn a_reference_range_in_another_unit_is_dropped_also_for_temperatures() {
+    let site = Site::new().with_tables().start();
+    for (id, (given, expected)) in
+        [("98.6|degf|97-99", "37.0|cel"), ("37|cel|36-38", "37.0|cel|36-38")].iter().enumerate()
+    {
+        site.send(oru(id, "BLDA", &[&format!("NM|9984-6||{given}")]).as_bytes());
+        let sent = site.fsi.take().remove(0);
+        assert_eq!(observations(&sent)[0], format!("OBX|1|NM|BGATEMPA||{expected}"));
+    }
+}
+
+/// A row of numbers without a unit, as of a pH or a ratio.
+#[test]
+fn a_row_without_a_unit_takes_plain_numbers_only() {
+    let site = Site::new().with_tables();
+    let table = site.dir.write("own.tab", "\"1-8\":\"X\":\"value1\":\"M\":\"\":\"\":0:0:0:0:0:0:10:0.01:2\n");
+    let manager = protogen_testkit::TestCommand::new(env!("CARGO_BIN_EXE_labeventinfomgr"));
+    manager.env("PG_CODELIB", site.dir.join("lib/codes")).arg("-c").arg(table).run().success();
+    let site = site.start();
+    for (id, (given, expected)) in [
+        ("7.4||7.3-7.5", Ok("7.40||7.3-7.5")),
+        ("7.4|1|7.3-7.5", Ok("7.40||7.3-7.5")),
+        ("50|%|40-60", Ok("0.50")), // 50 / 100 = 0.5
+        ("7.4|mmol/l|", Err("mmol/l does not convert to 1")),
+        ("7.4|furlongs|", Err("is not known")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (code, text) = told(&site.send(oru(id, "", &[&format!("NM|1-8||{given}")]).as_bytes()));
+        match expected {
+            Ok(sent) => {
+                assert_eq!(observations(&site.fsi.take()[0]), [format!("OBX|1|NM|1-8||{sent}")], "{text}")
+            }
+            Err(why) => assert!(code == "AE" && text.contains(why), "{given}: {text}"),
+        }
+    }
+    assert!(site.fsi.take().is_empty());
 }
 
 #[test]

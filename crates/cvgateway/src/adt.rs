@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use protogen_core::hl7::{Message, Outcome};
 
-use crate::decide::{Action, Event, decide};
+use crate::decide::{Action, Event, decide, swap_fault};
 use crate::outgoing::Adt;
 use crate::patient::{Patient, patients};
 use crate::reply::Reply;
@@ -24,7 +24,14 @@ pub(crate) fn handle(tx: &Transaction, message: &Message, event: Event) -> Reply
     if all.len() != wanted {
         return Reply::refused(format!("expected {wanted} PID for {event}, found {}", all.len()));
     }
-    let mut walk = Walk { tx, message, event, patients: all.iter().collect(), said: Vec::new() };
+    if let (Event::A17, [first, second]) = (event, &all[..])
+        && let Some(why) = swap_fault([&first.record, &second.record], [&first.bed, &second.bed])
+    {
+        tx.note(&format!("{event}: {why}"));
+        return Reply::refused(why);
+    }
+    let mut walk =
+        Walk { tx, message, event, patients: all.iter().collect(), of_swap: false, said: Vec::new() };
     let reply = walk.go();
     walk.said.push(reply.text);
     Reply { text: walk.said.join("; "), ..reply }
@@ -37,7 +44,7 @@ pub(crate) fn finish(tx: &Transaction, message: &Message, event: Event) -> Reply
         Ok(all) => all,
         Err(why) => return Reply::refused(why),
     };
-    let walk = Walk { tx, message, event, patients: all.iter().collect(), said: Vec::new() };
+    let walk = Walk { tx, message, event, patients: all.iter().collect(), of_swap: false, said: Vec::new() };
     let (observed, left) = walk.observed();
     let text = format!("CareVue took it as {event} before the gateway was interrupted; it is not sent again");
     walk.follow_up(&observed, left, text)
@@ -50,6 +57,8 @@ struct Walk<'a> {
     /// The event as which it is handled now.
     event: Event,
     patients: Vec<&'a Patient>,
+    /// It is the transfer of one patient of a swap, which admits nobody.
+    of_swap: bool,
     /// The cases it has been through.
     said: Vec<String>,
 }
@@ -77,9 +86,15 @@ impl Walk<'_> {
                 Action::Nothing => return Reply::done(text),
                 Action::Refuse => return Reply::refused(text),
                 Action::Distrust => return Reply::later(text),
+                Action::Become(Event::A01) if self.of_swap => {
+                    return Reply::refused(format!(
+                        "not transferred: {text} by now, and a swap admits nobody"
+                    ));
+                }
                 Action::Become(event) => self.event = event,
                 Action::TransferOne(n) => {
                     self.event = Event::A02;
+                    self.of_swap = true;
                     self.patients = vec![self.patients[n]];
                 }
             }
@@ -127,7 +142,7 @@ impl Walk<'_> {
                     observed.insert(kind, value);
                 }
                 // Another observation may be a source of ZDM; it is no result here.
-                Fate::Left { code, why, alarm: true } => {
+                Fate::Left { code, why, alarm: true, admit: true } => {
                     self.tx.alarm(&code, &why);
                     left.push(format!("{code} left out: {why}"));
                 }

@@ -35,6 +35,21 @@ pub(crate) fn transcode(message: &Message, to: Charset) -> Result<Transcoded, Un
     Ok(Transcoded { bytes, lost })
 }
 
+/// The id that lost a character on its way into another character set, as its field's name: CareVue would take it for
+/// another patient's.
+pub(crate) fn lost_id(message: &Message, to: Charset) -> Option<&'static str> {
+    let set = CharacterSet::of(message).ok()?;
+    let loses = |segment: [u8; 3], field: usize| {
+        message.named(segment).any(|segment| {
+            let id = segment.field(field).repetition(1).component(1);
+            set.decode(id.raw()).chars().any(|c| byte_of(c, to).is_none())
+        })
+    };
+    [(*b"PID", 3, "PID-3"), (*b"PV1", 19, "PV1-19")]
+        .into_iter()
+        .find_map(|(segment, field, name)| loses(segment, field).then_some(name))
+}
+
 /// A text of the profile in a character set; what it lacks becomes `?`.
 pub(crate) fn encode(text: &str, to: Charset) -> Vec<u8> {
     text.chars().map(|c| byte_of(c, to).unwrap_or(b'?')).collect()

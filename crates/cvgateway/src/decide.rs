@@ -139,6 +139,8 @@ impl Status {
 pub enum Where {
     /// In a bed of the care unit.
     Bed,
+    /// In the care unit, and in no bed yet.
+    Ward,
     /// Nowhere: the location is empty.
     NoBed,
     /// Somewhere that is not of the care unit.
@@ -208,7 +210,7 @@ fn admit(status: Status, place: Where) -> Case {
         (false, Where::Outside) => {
             case(Action::Refuse, "not admitted: the location is not of this care unit")
         }
-        (false, Where::NoBed) => case(CLEAR, "admitted to the waiting list: no bed was named"),
+        (false, Where::Ward | Where::NoBed) => case(CLEAR, "admitted to the waiting list: no bed was named"),
         (false, Where::Bed) if status.is_taken() => {
             case(CLEAR, "admitted to the waiting list: bed {bed} is taken")
         }
@@ -229,8 +231,9 @@ fn transfer(old: Status, new: Status, place: Where) -> Case {
         (true, Where::Outside) => {
             case(Action::Refuse, "not transferred: the location is not of this care unit, which takes an A03")
         }
-        (_, Where::NoBed) => case(Action::Refuse, "not transferred: no bed was named"),
-        (false, Where::Bed) => case(Action::Become(Event::A01), "the patient is unknown"),
+        // The ward is within the scope of the census: an admission without a bed can be tried, a transfer cannot.
+        (true, Where::Ward) | (_, Where::NoBed) => case(Action::Refuse, "not transferred: no bed was named"),
+        (false, Where::Ward | Where::Bed) => case(Action::Become(Event::A01), "the patient is unknown"),
         (true, Where::Bed) => match new {
             Status::There => case(Action::Nothing, "transferred already: the patient is in {bed}"),
             Status::TakenKnown => case(Action::Refuse, "not transferred: another patient is in {bed}"),
@@ -252,6 +255,16 @@ fn update(status: Status, place: Where) -> Case {
     }
 }
 
+/// Why two patients cannot change places, before the census is asked: it is one patient twice, or one bed.
+#[must_use]
+pub fn swap_fault(records: [&[u8]; 2], beds: [&str; 2]) -> Option<&'static str> {
+    if records[0] == records[1] {
+        return Some("not swapped: both patients have the same number");
+    }
+    (beds[0] == beds[1] && !beds[0].is_empty())
+        .then_some("not swapped: both patients are to be in the same bed")
+}
+
 fn swap(first: Status, second: Status, places: [Where; 2]) -> Case {
     let statuses = [first, second];
     if statuses.iter().zip(places).any(|(status, place)| place != Where::Bed && status.is_taken()) {
@@ -264,7 +277,7 @@ fn swap(first: Status, second: Status, places: [Where; 2]) -> Case {
         (true, true) if places.contains(&Where::Outside) => {
             case(Action::Refuse, "not swapped: a location is not of this care unit, which takes an A03")
         }
-        (true, true) if places.contains(&Where::NoBed) => {
+        (true, true) if places.iter().any(|place| *place != Where::Bed) => {
             case(Action::Refuse, "not swapped: no bed was named for one of the patients")
         }
         (true, true) => case(KEEP, "forwarded; the effect is not controlled"),

@@ -1,7 +1,7 @@
 //! The patients of a message: who they are and where they are put.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 
 use protogen_core::hl7::{CR, Message, Value};
 
@@ -57,15 +57,17 @@ impl Patient {
                 (patient, if account.is_valued() { account } else { visit }, "PID-3")
             }
         };
-        if !record.is_valued() {
-            return Err(format!("no patient id: {wanted} is empty"));
+        let number = record.text().trim_ascii().to_vec();
+        let (record, account) = (trimmed(record), trimmed(account));
+        if record.is_empty() {
+            return Err(format!("no patient id: {wanted} is empty or blank"));
         }
         let (place, bed) = profile.locate(&components(message.field(*b"PV1", 3)));
         let (_, prior) = profile.locate(&components(message.field(*b"PV1", 6)));
         Ok(Patient {
-            record: record.raw().to_vec(),
-            number: OsStr::from_bytes(&record.text()).to_owned(),
-            account: if account.is_valued() { account.raw().to_vec() } else { Vec::new() },
+            number: OsString::from_vec(number),
+            record: record.to_vec(),
+            account: account.to_vec(),
             place,
             bed,
             prior,
@@ -77,6 +79,12 @@ impl Patient {
 /// An id: the first component of the first repetition.
 fn id(field: Value<'_>) -> Value<'_> {
     field.repetition(1).component(1).subcomponent(1)
+}
+
+/// An id without the blanks around it; empty where there is none.
+fn trimmed(id: Value<'_>) -> &[u8] {
+    let raw = id.raw().trim_ascii();
+    if id.is_valued() && raw != b"\"\"" { raw } else { b"" }
 }
 
 fn components(field: Value<'_>) -> Vec<String> {

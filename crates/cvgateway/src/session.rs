@@ -13,7 +13,7 @@ use protogen_core::llp::{Event, Kind, Link, illp};
 use protogen_sys::hl7hosts::SystemNames;
 
 use crate::adt;
-use crate::charset::transcode;
+use crate::charset::{lost_id, transcode};
 use crate::gateway::{Gateway, Loaded, now};
 use crate::journal::{ANSWERED, Entry, RECEIVED};
 use crate::repeats::Seen;
@@ -178,9 +178,9 @@ fn carry_out(gateway: &Gateway, loaded: &Loaded, message: &Message, entry: &Entr
             }
         }
         let reply = match seen {
-            Seen::Taken(event) => {
-                in_carevues_characters(&tx, message, |message| adt::finish(&tx, message, event))
-            }
+            Seen::Taken(event) => in_carevues_characters(&tx, message, |message| {
+                gateway.one_at_a_time(|| adt::finish(&tx, message, event))
+            }),
             _ => in_carevues_characters(&tx, message, |message| tx.carry_out(message)),
         };
         if reply.outcome == Outcome::Accepted {
@@ -202,6 +202,9 @@ pub(crate) fn in_carevues_characters(
     };
     if own.lost > 0 {
         log::warn!("{}: {} characters that CareVue does not have became '?'", tx.name(), own.lost);
+        if let Some(field) = lost_id(message, tx.loaded.profile.charset) {
+            return Reply::refused(format!("the id in {field} has a character that CareVue does not have"));
+        }
     }
     match Message::parse(&own.bytes) {
         Ok(message) => carry_out(&message),

@@ -8,6 +8,9 @@ const CASES: &str = include_str!("../../../../tests/data/cvgateway/cases.tab");
 fn place_of(bed: &str) -> Where {
     match bed {
         "" => Where::NoBed,
+        // The ward alone, or with what is not of a bed's name.
+        ward if ward.starts_with("IOP") => Where::Ward,
+        "^^^KLINIK" => Where::NoBed,
         bed if bed.starts_with("60") => Where::Bed,
         _ => Where::Outside,
     }
@@ -23,6 +26,14 @@ fn walk(row: &str) {
     let target = |patient: &str| place_of(patient.split('@').nth(1).unwrap().rsplit('>').next().unwrap());
     let mut places: Vec<Where> = patients.split(' ').map(target).collect();
     places.resize(2, Where::NoBed);
+    let parts = |n: usize| patients.split(' ').nth(n).and_then(|one| one.split_once('@')).unwrap_or_default();
+    if event == Event::A17
+        && let Some(why) =
+            swap_fault([parts(0).0.as_bytes(), parts(1).0.as_bytes()], [parts(0).1, parts(1).1])
+    {
+        assert_eq!((asked, forwarded, answer, why.contains(told)), ("-", "-", "AE", true), "{row}: {why}");
+        return;
+    }
     let mut texts = Vec::new();
     let mut looks = asked.split(' ').filter(|look| *look != "-");
     loop {
@@ -91,6 +102,7 @@ fn the_table_has_every_case_of_the_census() {
         }
         for status in ["0", "2"] {
             assert!(has(event, status, Where::NoBed), "{event} {status}, no bed");
+            assert!(event == "A03" || has(event, status, Where::Ward), "{event} {status}, the ward");
             assert!(has(event, status, Where::Outside), "{event} {status}, outside");
         }
     }
@@ -102,6 +114,7 @@ fn the_table_has_every_case_of_the_census() {
     }
     for status in ["0.0", "7.2", "2.2"] {
         assert!(has("A02", status, Where::Outside), "A02 {status}, outside");
+        assert!(has("A02", status, Where::Ward), "A02 {status}, the ward");
     }
     for event in ["A11", "A12", "A13"] {
         for place in [Where::Bed, Where::NoBed, Where::Outside] {
@@ -131,8 +144,8 @@ fn nothing_moves_a_patient_out_of_the_unit() {
     for event in Event::ALL {
         for first in statuses {
             for second in statuses {
-                for place in [Where::Bed, Where::NoBed, Where::Outside] {
-                    for other in [Where::Bed, Where::NoBed, Where::Outside] {
+                for place in [Where::Bed, Where::Ward, Where::NoBed, Where::Outside] {
+                    for other in [Where::Bed, Where::Ward, Where::NoBed, Where::Outside] {
                         let case = decide(event, first, second, [place, other]);
                         let moves = matches!(event, Event::A01 | Event::A02 | Event::A08)
                             && place == Where::Outside

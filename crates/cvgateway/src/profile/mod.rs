@@ -93,17 +93,17 @@ impl Profile {
     #[must_use]
     pub fn locate(&self, components: &[String]) -> (Where, String) {
         let is_empty = |part: &String| part.is_empty() || part == "\"\"";
-        let unnamed = components.iter().skip(1).all(is_empty);
-        let ward = components.first().filter(|ward| !is_empty(ward));
-        match ward {
-            None if unnamed => return (Where::NoBed, String::new()),
-            Some(ward) if unnamed && self.wards.contains(ward) => return (Where::NoBed, String::new()),
-            _ => {}
-        }
-        match self.bed_name.of(components) {
-            Some(name) if self.beds.iter().any(|pattern| pattern.matches(&name)) => (Where::Bed, name),
-            _ => (Where::Outside, String::new()),
-        }
+        // What the name is not made of, such as the facility, names no bed.
+        let mut named = self.bed_name.components().filter(|n| *n > 1).filter_map(|n| components.get(n - 1));
+        let is_unnamed = named.all(is_empty);
+        let name = self.bed_name.of(components);
+        let place = match (components.first().filter(|ward| !is_empty(ward)), &name) {
+            (_, Some(name)) if self.beds.iter().any(|pattern| pattern.matches(name)) => Where::Bed,
+            (None, _) if is_unnamed => Where::NoBed,
+            (Some(ward), name) if self.wards.contains(ward) && (is_unnamed || name.is_none()) => Where::Ward,
+            _ => Where::Outside,
+        };
+        (place, name.filter(|_| place == Where::Bed).unwrap_or_default())
     }
 
     /// The segments that are sent on for an event.
@@ -151,6 +151,14 @@ impl BedName {
         pieces.iter().any(|piece| matches!(piece, Piece::Component(_))).then_some(BedName(pieces))
     }
 
+    /// The numbers of the components that it is made of.
+    fn components(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Component(n) => Some(*n),
+            Piece::Text(_) => None,
+        })
+    }
+
     /// The name, if the location has every component that it is made of.
     fn of(&self, components: &[String]) -> Option<String> {
         let mut name = String::new();
@@ -181,15 +189,37 @@ mod tests {
             ("", Where::NoBed, ""),
             ("^^", Where::NoBed, ""),
             ("\"\"", Where::NoBed, ""),
-            ("IOP", Where::NoBed, ""),
-            ("IOP^^", Where::NoBed, ""),
+            ("^^^KLINIK", Where::NoBed, ""),
+            ("IOP", Where::Ward, ""),
+            ("IOP^^", Where::Ward, ""),
+            ("IOP^^^KLINIK", Where::Ward, ""),
+            ("IOP^601", Where::Ward, ""),
+            ("IOP^^1", Where::Ward, ""),
+            ("IOP^601^\"\"", Where::Ward, ""),
+            ("CHI^^^KLINIK", Where::Outside, ""),
+            ("^601", Where::Outside, ""),
             ("CHI", Where::Outside, ""),
             ("CHI^305^2", Where::Outside, ""),
             ("IOP^610^1", Where::Outside, ""),
             ("IOP^601^12", Where::Outside, ""),
-            ("IOP^601", Where::Outside, ""),
-            ("IOP^601^\"\"", Where::Outside, ""),
             ("iop", Where::Outside, ""),
+        ] {
+            let components: Vec<String> = location.split('^').map(str::to_owned).collect();
+            assert_eq!(profile.locate(&components), (place, name.to_owned()), "{location}");
+        }
+    }
+
+    /// The ward may be a part of the name.
+    #[test]
+    fn a_ward_in_the_name_of_its_beds() {
+        let profile =
+            read::parse("bed-name = \"{1}{3}\"\nbeds = [\"ICU[0-9]\"]\nwards = [\"ICU\"]\n").unwrap();
+        for (location, place, name) in [
+            ("ICU^601^1", Where::Bed, "ICU1"),
+            ("ICU^601^^KLINIK", Where::Ward, ""),
+            ("^601", Where::NoBed, ""),
+            ("CHI^601", Where::Outside, ""),
+            ("ICU^601^X", Where::Outside, ""),
         ] {
             let components: Vec<String> = location.split('^').map(str::to_owned).collect();
             assert_eq!(profile.locate(&components), (place, name.to_owned()), "{location}");

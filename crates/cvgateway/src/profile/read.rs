@@ -182,10 +182,11 @@ fn codes(value: &Value) -> Result<Vec<String>, Fault> {
 }
 
 fn ignored(value: &Value) -> Result<Vec<String>, Fault> {
-    let known = |text: &str| {
-        text == "ORU"
-            || text == "NMD"
-            || text.strip_prefix("ADT^").is_some_and(|event| Event::of_name(event.as_bytes()).is_some())
+    // ORU and NMD are served whatever their event.
+    let is_served = |kind: &str, event: &str| match kind {
+        "ORU" | "NMD" => true,
+        "ADT" => event.is_empty() || Event::of_name(event.as_bytes()).is_some(),
+        _ => false,
     };
     for one in value.list()? {
         let text = one.string()?;
@@ -194,7 +195,7 @@ fn ignored(value: &Value) -> Result<Vec<String>, Fault> {
         if kind.len() != 3 || !sound(kind) || !sound(event) {
             return Err(one.fault(format!("{text:?}, expected a type and an event such as \"ADT^A31\"")));
         }
-        if known(&text) || text == "ADT" {
+        if is_served(kind, event) {
             return Err(one.fault(format!("{text:?} is what the gateway is for; it cannot be ignored")));
         }
     }
@@ -316,6 +317,9 @@ mod tests {
             ("\n\nbeds = [\n\"a\",\n3]", 5, "beds: expected a text in quotes"),
             ("ignore = [\"ADT^A01\"]", 1, "ignore: \"ADT^A01\" is what the gateway is for"),
             ("ignore = [\"ADT\"]", 1, "cannot be ignored"),
+            ("ignore = [\"ORU\"]", 1, "cannot be ignored"),
+            ("ignore = [\"ADT^A31\",\n\"ORU^R01\"]", 2, "\"ORU^R01\" is what the gateway is for"),
+            ("ignore = [\"NMD^N02\"]", 1, "\"NMD^N02\" is what the gateway is for"),
             ("ignore = [\"adt^a31\"]", 1, "expected a type and an event"),
             ("charset = \"utf-8\"", 1, "charset: expected"),
             ("pv1 = [0]", 1, "pv1: expected a whole number from 1 to 100"),

@@ -52,6 +52,8 @@ pub(crate) enum Fate {
         unit: String,
         /// OBX-8, where the sender gave none.
         flag: &'static str,
+        /// The unit is another one than the sender's, so that the sender's reference range (OBX-7) is none of this value.
+        converted: bool,
     },
     /// An admit observation: height `H`, weight `W` or body surface `S`.
     Admit { kind: char, value: String },
@@ -61,6 +63,8 @@ pub(crate) enum Fate {
         why: String,
         /// For its bounds or its unit, which the administrator is told.
         alarm: bool,
+        /// It was to be an admit observation.
+        admit: bool,
     },
     /// The sender withdraws a result, which CareVue cannot.
     Withdrawn { code: String },
@@ -73,7 +77,7 @@ pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate
     };
     let code = text(3, 1);
     let named = printable(code.as_bytes(), MAX_TOLD);
-    let left = |why: String, alarm| Fate::Left { code: named.clone(), why, alarm };
+    let left = |why: String, alarm| Fate::Left { code: named.clone(), why, alarm, admit: false };
     match text(11, 1).as_str() {
         "" | "F" | "P" | "R" | "C" | "U" => {}
         "D" | "W" => return Fate::Withdrawn { code: named },
@@ -92,16 +96,25 @@ pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate
         Err(why) => return left(why, false),
     };
     if row.is_text() {
-        return Fate::Sent { key: row.loinc_num.clone(), value: None, unit: String::new(), flag: "" };
+        let converted = !text(6, 1).is_empty();
+        return Fate::Sent {
+            key: row.loinc_num.clone(),
+            value: None,
+            unit: String::new(),
+            flag: "",
+            converted,
+        };
     }
+    let admits = admits(row);
+    let left = |why: String, alarm| Fate::Left { code: named.clone(), why, alarm, admit: admits.is_some() };
     let field = obx.field(5);
     let number = field
         .is_leaf()
         .then(|| field.text())
         .and_then(|text| parse_decimal(std::str::from_utf8(&text).ok()?.trim_matches(' ')));
     let Some(number) = number else { return left("its value is no number".into(), false) };
-    let number = match in_unit(number, &text(6, 1), row, units) {
-        Ok(number) => number,
+    let (number, converted) = match in_unit(number, &text(6, 1), row, units) {
+        Ok(in_unit) => in_unit,
         Err(why) => return left(why, true),
     };
     let unit = row.unit.clone().unwrap_or_default();
@@ -115,11 +128,9 @@ pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate
     if row.allowed.is_below(printed) || row.allowed.is_above(printed) {
         return left(format!("its value is rounded to {value}, outside of {allowed}"), true);
     }
-    match (row.lab_event_class.is_some(), row.msmt.as_deref()) {
-        (false, Some("H")) => Fate::Admit { kind: 'H', value },
-        (false, Some("W")) => Fate::Admit { kind: 'W', value },
-        (false, Some("S")) => Fate::Admit { kind: 'S', value },
-        (false, _) => left("its row has no lab event".into(), false),
+    match (row.lab_event_class.is_some(), admits) {
+        (false, Some(kind)) => Fate::Admit { kind, value },
+        (false, None) => left("its row has no lab event".into(), false),
         (true, _) => {
             let flag = if row.alert.is_below(number) {
                 "LL"
@@ -132,8 +143,19 @@ pub(crate) fn judge(obx: &Segment, specimen: &Specimen, tables: &Tables) -> Fate
             } else {
                 ""
             };
-            Fate::Sent { key: row.loinc_num.clone(), value: Some(value), unit, flag }
+            Fate::Sent { key: row.loinc_num.clone(), value: Some(value), unit, flag, converted }
         }
+    }
+}
+
+/// Which admit observation a row is of, if it is one.
+fn admits(row: &LabEventInfo) -> Option<char> {
+    match row.msmt.as_deref() {
+        _ if row.lab_event_class.is_some() => None,
+        Some("H") => Some('H'),
+        Some("W") => Some('W'),
+        Some("S") => Some('S'),
+        _ => None,
     }
 }
 
@@ -186,13 +208,16 @@ fn by_specimen<'t>(
     infos.get(&wanted).ok_or_else(|| format!("there is no row {wanted} in LabEventInfo"))
 }
 
-/// The value in the row's unit.
+/// The unit of a number without one.
+const PLAIN: &str = "1";
+
+/// The value in the row's unit, and whether that is another one than the sender's.
 fn in_unit(
     value: rust_decimal::Decimal,
     unit: &str,
     row: &LabEventInfo,
     units: &KnownUnits,
-) -> Result<rust_decimal::Decimal, String> {
+) -> Result<(rust_decimal::Decimal, bool), String> {
     let find = |code: &str| match units.unit(code) {
         Ok(Some(unit)) => Ok(unit),
         Ok(None) => Err(format!("the unit {:?} is not known", printable(code.as_bytes(), MAX_TOLD))),
@@ -201,16 +226,18 @@ fn in_unit(
             Err("the units table cannot be read".to_owned())
         }
     };
-    let Some(wanted) = row.unit.as_deref() else { return Ok(value) };
-    if unit.is_empty() {
-        return Err("it has no unit".into());
-    }
+    let wanted = match (row.unit.as_deref(), unit.is_empty()) {
+        (None, true) => return Ok((value, false)),
+        (Some(_), true) => return Err("it has no unit".into()),
+        (wanted, false) => wanted.unwrap_or(PLAIN),
+    };
     let (from, to) = (find(unit)?, find(wanted)?);
     let constant = match &row.constant {
         Some((value, unit)) => Some((*value, find(unit)?)),
         None => None,
     };
     let constant = constant.as_ref().map(|(value, unit)| Constant { value: *value, unit });
-    convert(value, &from, &to, constant)
-        .map_err(|_| format!("{} does not convert to {wanted}", printable(unit.as_bytes(), MAX_TOLD)))
+    let value = convert(value, &from, &to, constant)
+        .map_err(|_| format!("{} does not convert to {wanted}", printable(unit.as_bytes(), MAX_TOLD)))?;
+    Ok((value, from.expression() != to.expression()))
 }

@@ -122,7 +122,7 @@ fn source(order: &[Segment]) -> String {
 impl Part<'_> {
     fn take(&mut self, tx: &Transaction, obx: &Segment, specimen: &Specimen, field: u8) {
         match judge(obx, specimen, &tx.loaded.tables) {
-            Fate::Sent { key, value, unit, flag } => {
+            Fate::Sent { key, value, unit, flag, converted } => {
                 self.sent += 1;
                 let mut fields = split(obx, field);
                 set(&mut fields, 1, self.sent.to_string().as_bytes());
@@ -132,6 +132,9 @@ impl Part<'_> {
                     set(&mut fields, 5, value.as_bytes());
                 }
                 set(&mut fields, 6, unit.as_bytes());
+                if converted {
+                    set(&mut fields, 7, b"");
+                }
                 if fields.get(8).is_none_or(Vec::is_empty) {
                     set(&mut fields, 8, flag.as_bytes());
                 }
@@ -140,7 +143,7 @@ impl Part<'_> {
             Fate::Admit { kind, value } => {
                 self.observed.insert(kind, value);
             }
-            Fate::Left { code, why, alarm } => {
+            Fate::Left { code, why, alarm, .. } => {
                 log::warn!("{}: {code} left out: {why}", tx.name());
                 if alarm {
                     tx.alarm(&code, &why);
