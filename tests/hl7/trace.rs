@@ -111,6 +111,16 @@ fn what_is_not_accounted_for_is_said() {
         file.display()
     );
     trace(&home, "T1").code(1).stdout_contains(&told);
+    // A message of the same id that was taken long before is another one.
+    for (kind, contents) in
+        [("REQ", adt("T1")), ("ACK", b"MSH|^~\\&|CVGATEWAY\rMSA|AA|T1|admitted\r".to_vec())]
+    {
+        router.dir.make("home/var/log/cvgateway/20200101");
+        let name = format!("home/var/log/cvgateway/20200101/{kind}20200101T000000.000000Z-000009");
+        let file = std::fs::File::options().write(true).open(router.dir.write(name, contents)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_577_836_800)).unwrap();
+    }
+    trace(&home, "T1").code(1).stdout_contains("T1: UNACCOUNTED FOR: ");
     // A request without an answer: its sender has it, or nobody.
     router.dir.make("home/var/log/cvgateway");
     let request = router.dir.write("home/var/log/cvgateway/REQ20261123T210509.123Z-000001", adt("T2"));

@@ -67,7 +67,7 @@ fn commands(call: &str, expected: &[&str]) -> Vec<String> {
 
 /// Runs a command of a call as somebody does who pastes it.
 #[track_caller]
-fn paste(router: &Router, command: &str) {
+pub fn paste(router: &Router, command: &str) {
     let programs = std::path::Path::new(env!("CARGO_BIN_EXE_socketreader")).parent().unwrap();
     let path = format!("{}:/usr/bin:/bin", programs.display());
     TestCommand::new("sh").arg("-c").arg(command).env("PATH", path).in_dir(router.dir.path()).run().success();
@@ -258,6 +258,28 @@ fn a_disk_with_little_room_and_a_slow_one() {
 }
 
 #[test]
+fn a_disk_that_does_not_come_back_is_told_while_it_hangs() {
+    let setup = Setup::new().file_in("in", "settle = 0").file_out("out", "");
+    let script = setup.dir.script("call", "cat >.call; { cat .call; printf '\n=====\n'; } >>calls\n");
+    let setup = setup.general(&format!("alert = {}\nslowsync = 1", script.display()));
+    setup.dir.write("calls", "");
+    let _ = setup.command(); // writes the configuration
+    let segment = setup.dir.join("state/journal/00000000000000000001.seg");
+    // Each sync of the journal takes half an hour.
+    let command = TestCommand::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "--trace=fdatasync"])
+        .args(["--inject=fdatasync:delay_enter=1800000000", "-P"])
+        .arg(segment)
+        .arg(env!("CARGO_BIN_EXE_socketreader"))
+        .arg("-c")
+        .arg(setup.dir.join("sr.cfg"))
+        .in_dir(setup.dir.path());
+    let router = setup.start_with(&command);
+    put(&router, 1);
+    assert!(call(&router, "disk slow").contains("storing a group of messages took"));
+}
+
+#[test]
 fn by_mail() {
     let server = SmtpServer::start(Manner::Friendly);
     let receiver = Peer::listen();
@@ -271,6 +293,41 @@ fn by_mail() {
     assert_eq!(mail.to, ["night@example.org"]);
     assert!(mail.data.contains("Subject: socketreader: out: 1 dead letter\r\n"), "{}", mail.data);
     assert!(mail.data.contains("    socketreader -c ") && !mail.data.contains("Doe"), "{}", mail.data);
+    router.end();
+}
+
+#[test]
+fn a_call_that_fails_is_made_again() {
+    let receiver = Peer::listen();
+    let setup = Setup::new().file_in("in", "settle = 0");
+    let script = "cat >.call; test -e broken && exit 3; { cat .call; printf '\\n=====\\n'; } >>calls\n";
+    let script = setup.dir.script("call", script);
+    let setup = setup.general(&format!("alert = {}\nmailinterval = 86400", script.display()));
+    setup.dir.write("calls", "");
+    setup.dir.write("broken", "");
+    let options = "usehl7 = True\nretries = 1\nbreaker = 1";
+    let mut router = setup.client_out("out", receiver.port(), options).start();
+    put(&router, 3);
+    let mut link = receiver.accept();
+    answer(&mut link, "AE AE");
+    let failed = |times: usize| {
+        router.wait("a call that failed", || {
+            router.log().matches("nobody could be told: the alert command: exit status: 3").count() >= times
+        });
+    };
+    failed(2);
+    assert_eq!(calls(&router), [""; 0]);
+    std::fs::remove_file(router.dir.join("broken")).unwrap();
+    let told = call(&router, "queue held");
+    assert!(told.lines().next().unwrap().contains("1 dead letter"), "{told}");
+    router.dir.write("broken", "");
+    let before = router.log().matches("nobody could be told").count();
+    router.ask(&["--resume", "out"]).success();
+    answer(&mut link, "AA AA");
+    failed(before + 1);
+    std::fs::remove_file(router.dir.join("broken")).unwrap();
+    call(&router, "out: recovered: queue held");
+    assert_eq!(calls(&router).len(), 2, "{:?}", calls(&router));
     router.end();
 }
 

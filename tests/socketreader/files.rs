@@ -134,7 +134,7 @@ fn where_nothing_can_be_watched_it_is_looked_as_before() {
     let limit = "echo 0 > /proc/sys/user/max_inotify_instances";
     let tried = std::process::Command::new("unshare").args(["-U", "-r", "sh", "-c", limit]).output();
     if !tried.is_ok_and(|tried| tried.status.success()) {
-        return println!("not tested: no user namespace");
+        return protogen_testkit::not_tested("no user namespace");
     }
     let setup = Setup::new().file_in("in", "cycletime = 0.2\nsettle = 0").file_out("out", "");
     let plain = setup.command().command();
@@ -254,6 +254,20 @@ fn files_that_hold_no_message_are_moved_away_and_named() {
 }
 
 #[test]
+fn files_that_are_set_aside_do_not_hold_up_those_behind_them() {
+    let setup = Setup::new().file_in("in", "maxfiles = 3\ncycletime = 3600\nsettle = 0\nmaxsize = 1K");
+    for number in 0..7 {
+        setup.dir.write(format!("in/{number}"), vec![b'x'; 2000]);
+    }
+    setup.dir.write("in/8", adt("A8"));
+    setup.dir.write("in/9", adt("A9"));
+    let router = setup.file_out("out", "").start();
+    assert_eq!(router.files("out", 2), [adt("A8"), adt("A9")]);
+    left(&router, &["error"]);
+    assert_eq!(router.dir.list("in/error").len(), 7);
+}
+
+#[test]
 fn errordir_may_be_another_directory() {
     let setup = Setup::new().file_in("in", "errordir = bad").file_out("out", "");
     setup.dir.make("bad");
@@ -329,8 +343,8 @@ fn a_file_that_cannot_be_deleted_is_taken_once_and_its_successor_too() {
 }
 
 #[test]
-fn a_message_that_is_not_stored_stays_a_file() {
-    // A journal that is longer than a message may be: what the connection allows, the journal takes.
+fn a_message_may_be_as_long_as_maxsize_says() {
+    // Longer than segments allow as a rule: what the connection takes, the journal takes.
     let router = files("maxsize = 20M", "");
     let message = vec![b'x'; 17 << 20];
     put(router.dir.join("in/1"), &message);

@@ -167,6 +167,23 @@ fn what_was_placed_in_a_directory_that_is_lost_is_written_again() {
 }
 
 #[test]
+fn what_was_placed_is_not_placed_twice() {
+    let router = without_privileges(Setup::new().file_in("in", "").file_out("out", ""));
+    put(router.dir.join("in/1"), b"one");
+    assert_eq!(router.files("out", 1), [b"one"]);
+    router.wait_for_log("message 1 written");
+    // The next one is put in place, and not recorded.
+    chmod(&router.dir.join("out"), 0o333);
+    put(router.dir.join("in/2"), b"two");
+    router.wait_for_log("tried again");
+    router.ask(&["--resend", "out", "1"]).success();
+    chmod(&router.dir.join("out"), 0o755);
+    router.wait_for_log("message 2 written");
+    put(router.dir.join("in/3"), b"three");
+    assert_eq!(router.files("out", 4), [&b"one"[..], b"two", b"one", b"three"]);
+}
+
+#[test]
 fn temporary_files_of_a_killed_run_are_removed_and_no_others() {
     let setup = Setup::new().server_in("in", "").file_out("out", "prefix = lab-");
     let age = |name: &str, seconds: u64| {

@@ -27,6 +27,7 @@ mod policy;
 mod receivers;
 mod reload;
 mod repair;
+mod retention;
 mod service;
 mod site;
 pub mod support;

@@ -117,6 +117,29 @@ fn messages_are_listed_shown_whole_and_exported_as_they_came() {
 }
 
 #[test]
+fn messages_are_exported_for_programs() {
+    let setup = Setup::new().file_in("in", "settle = 0").file_out("out", "filemode = 0600");
+    let latin = b"MSH|^~\\&|||||||ADT|L1\rPID|||||M\xfcller\\r\r";
+    setup.dir.write("in/1", adt("A1"));
+    setup.dir.write("in/2", latin);
+    setup.dir.write("in/3", "no HL7");
+    let router = setup.start();
+    router.files("out", 3);
+    let exported = router.ask(&["--export", "out", "1-", "--json"]).success().stdout();
+    let lines: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [first, second, third] = &lines[..] else { panic!("{exported}") };
+    assert_eq!(first["text"], String::from_utf8(adt("A1")).unwrap());
+    let about = ["message", "from", "type", "id", "bytes", "state"].map(|name| first[name].to_string());
+    let length = adt("A1").len().to_string();
+    assert_eq!(about, ["1", "\"in\"", "\"ADT^A01\"", "\"A1\"", &length, "\"done\""]);
+    assert!(first["time"].as_str().unwrap().starts_with("20"), "{first}");
+    let escaped = r"MSH|^~\\&|||||||ADT|L1\rPID|||||M\xfcller\\r\r";
+    assert_eq!((&second["escaped"], &second["text"]), (&escaped.into(), &Value::Null));
+    assert_eq!((&third["text"], &third["id"]), (&"no HL7".into(), &Value::Null));
+    router.ask(&["--export", "out", "id:NONE", "--json"]).code(1).stdout_is("");
+}
+
+#[test]
 fn a_dead_letter_is_sent_again_by_number_by_id_and_all_of_them() {
     for (which, expected) in
         [(&["1"][..], "A000"), (&["id:A001"], "A001"), (&["dead"], "A000 A001"), (&["2", "1"], "A000 A001")]
@@ -333,6 +356,40 @@ fn a_command_that_hangs_or_dies_does_not_hold_up_the_program() {
     drop(silent);
     router.wait("served again", || router.ask(&["--queues"]).stdout().starts_with("CONNECTION"));
     router.wait("nothing waits", || router.out()["pending"] == 0);
+}
+
+#[test]
+fn commands_that_run_at_once_count_their_own() {
+    const COUNT: usize = 300;
+    let mut router = Setup::new().server_in("in", MLLP).file_out("out", "").start();
+    router.paused();
+    let mut link = router.connect("in");
+    adts("A", COUNT).iter().for_each(|message| link.send(message));
+    adts("A", COUNT).iter().for_each(|_| drop(link.frame()));
+    let socket = router.dir.join("state/control");
+    let start = std::sync::Barrier::new(8);
+    for round in 0..10 {
+        let command = ["drop", "resend"][round % 2];
+        let request = format!("{{\"command\":\"{command}\",\"connection\":\"out\",\"messages\":[\"1-\"]}}\n");
+        let ask = || {
+            let mut stream = connect(&socket).unwrap();
+            start.wait();
+            std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            BufReader::new(stream).read_line(&mut answer).unwrap();
+            let answer: Value = serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{answer:?}"));
+            let number = |name: &str| usize::try_from(answer[name].as_u64().unwrap()).unwrap();
+            assert_eq!(number("messages") + number("refused"), COUNT, "{answer}");
+            number("messages")
+        };
+        let done: usize = std::thread::scope(|scope| {
+            let asking: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+            asking.into_iter().map(|one| one.join().unwrap()).sum()
+        });
+        // Whatever came first: each message was changed once.
+        assert_eq!(done, COUNT, "{command}");
+    }
+    router.end();
 }
 
 #[test]

@@ -315,7 +315,8 @@ fn with_hl7(command: &TestCommand) -> TestCommand {
 fn hl7_set_is_a_command_as_it_is() {
     let setup =
         Setup::new().file_in("in", "settle = 0").file_out("out", "pipe = hl7 set MSH-5=WARD PID-5.1=X");
-    let command = with_hl7(&setup.command());
+    // As a service is started: without the directory of our programs.
+    let command = setup.command().env("PATH", "/usr/bin:/bin");
     let router = setup.start_with(&command);
     for (number, message) in adts("A", 20).iter().enumerate() {
         put(router.dir.join(format!("in/{number:02}")), message);

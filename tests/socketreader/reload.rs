@@ -10,7 +10,7 @@ const HL7: &str = "usehl7 = True";
 
 /// Changes the text of the configuration, and waits until the program says what came of it: gives that line.
 #[track_caller]
-fn reload(router: &Router, change: impl FnOnce(String) -> String) -> String {
+pub fn reload(router: &Router, change: impl FnOnce(String) -> String) -> String {
     let text = change(router.dir.text("sr.cfg"));
     router.dir.write("sr.cfg", text);
     let lines = router.log().lines().count();
@@ -78,6 +78,15 @@ fn ids(router: &Router, directory: &str) -> Vec<String> {
     ids
 }
 
+/// The threads end also where the test has failed.
+struct Ends<'a>([&'a AtomicBool; 3]);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|end| end.store(true, Ordering::Relaxed));
+    }
+}
+
 #[test]
 fn each_kind_of_change_under_load() {
     let receiver = Peer::listen();
@@ -93,6 +102,7 @@ fn each_kind_of_change_under_load() {
     let leaving = AtomicBool::new(false);
     let delivered = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _ends = Ends([&ending, &leaving, &delivered]);
         let loads = ["stays", "altered"].map(|name| {
             let (port, ending) = (router.port(name), &ending);
             scope.spawn(move || load(port, &name[..1], ending))
@@ -139,7 +149,7 @@ fn each_kind_of_change_under_load() {
         for (expected, change) in [
             ("new: later, more", "new"),
             ("altered: altered", "altered"),
-            ("altered: out, files", "outputs"),
+            ("altered: files, out", "outputs"),
             ("stays in force", "broken"),
             ("gone: gone", "gone"),
             ("no connection has changed", "nothing"),
@@ -171,9 +181,7 @@ fn each_kind_of_change_under_load() {
                 "gone" => text.replace("\n[broken\n", "\n").replacen(", gone", "", 1),
                 _ => text,
             });
-            if change != "outputs" {
-                assert!(line.contains(expected), "{change}: {line}");
-            }
+            assert!(line.contains(expected), "{change}: {line}");
             if change == "new" {
                 let mut new = Link::connect(([127, 0, 0, 1], new_port).into());
                 new.exchange(&adt("NEW"), "AA NEW");
@@ -293,6 +301,70 @@ fn what_waits_for_an_output_that_is_gone_stays_in_the_journal() {
     router.end();
 }
 
+/// The ids of what `--show` lists, and what `--export` gives, of the connection out.
+fn held(router: &Router, messages: &[&str]) -> (Vec<String>, Vec<u8>) {
+    let rows = router.json(&[&["--show", "out", "--json"], messages].concat());
+    let ids = rows.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
+    (ids, router.ask(&[&["--export", "out"], messages].concat()).stdout().into_bytes())
+}
+
+/// What [`held`] gives for these messages.
+fn these(ids: &[&str]) -> (Vec<String>, Vec<u8>) {
+    (ids.iter().map(|id| (*id).to_owned()).collect(), ids.iter().flat_map(|id| adt(id)).collect())
+}
+
+#[test]
+fn what_waits_for_an_output_that_is_gone_is_shown_exported_and_dropped() {
+    let setup = Setup::new().server_in("in", HL7).client_out("out", port(), HL7).file_out("files", "");
+    let mut router = setup.start();
+    for id in ["A", "B", "C"] {
+        router.connect("in").exchange(&adt(id), &format!("AA {id}"));
+    }
+    reload(&router, |text| text.replacen(", out", "", 1));
+    router.connect("in").exchange(&adt("D"), "AA D");
+    assert_eq!(held(&router, &["waiting"]), these(&["A", "B", "C"]));
+    router.ask(&["--drop", "out", "2"]).success().stdout_contains("out: 1 message is dropped\n");
+    assert_eq!(held(&router, &["1-"]), these(&["A", "B", "C"]), "D was never its");
+    router.end();
+    assert_eq!(held(&router, &["waiting"]), these(&["A", "C"]));
+    router.ask(&["--drop", "out", "id:A"]).success().stdout_contains("out: 1 message is dropped\n");
+    router.restart();
+    router.wait("said again", || router.log().matches("messages wait for out, which").count() == 2);
+    router.ask(&["--drop", "out", "waiting"]).success().stdout_contains("out: 1 message is dropped\n");
+    assert_eq!(router.out()["pending"], 0);
+    router.end();
+}
+
+#[test]
+fn an_output_has_what_came_while_its_inputs_were_on_its_queue() {
+    let mut router = Setup::new()
+        .server_in("early", HL7)
+        .server_in("late", &format!("{HL7}\nqueuename = p"))
+        .server_in("third", &format!("{HL7}\nqueuename = p"))
+        .client_out("out", port(), HL7)
+        .file_out("elsewhere", "queuename = p")
+        .start();
+    let moves = |name: &str, from: &str, to: &str| {
+        let line = reload(&router, |text| {
+            let (before, section) = text.split_once(&format!("[{name}]\n")).unwrap();
+            format!("{before}[{name}]\n{}", section.replacen(from, to, 1))
+        });
+        assert!(line.contains(&format!("altered: {name}")), "{line}");
+    };
+    let send = |name: &str, id: &str| router.connect(name).exchange(&adt(id), &format!("AA {id}"));
+    send("early", "E1");
+    send("late", "L1");
+    moves("late", "queuename = p", "queuename = q");
+    send("late", "L2");
+    moves("early", "queuename = q", "queuename = p");
+    send("early", "E2");
+    assert_eq!(held(&router, &["waiting"]), these(&["E1", "L2"]));
+    assert_eq!(held(&router, &["1-"]), these(&["E1", "L2"]));
+    router.ask(&["--drop", "out", "waiting"]).success().stdout_contains("out: 2 messages are dropped\n");
+    assert_eq!(router.out()["pending"], 0);
+    router.end();
+}
+
 #[test]
 fn another_port_another_directory_and_more_log() {
     let router = Setup::new()
@@ -364,4 +436,24 @@ fn a_changed_filter_and_pipe_hold_from_then_on() {
     let some = found["queues"].as_array().unwrap().iter().find(|row| row["connection"] == "some").unwrap();
     assert_eq!((&some["delivered"], &some["filtered"], &some["dropped"]), (&3.into(), &2.into(), &2.into()));
     router.end();
+}
+
+#[test]
+fn a_pause_is_there_when_its_connection_comes_back() {
+    let receiver = Peer::listen();
+    let router = Setup::new()
+        .server_in("in", HL7)
+        .file_out("files", "")
+        .client_out("out", receiver.port(), HL7)
+        .start();
+    router.ask(&["--pause", "out"]).success();
+    reload(&router, |text| text.replacen(", out", "", 1));
+    // Another change writes all pauses anew.
+    router.ask(&["--pause", "files"]).success();
+    router.ask(&["--resume", "files"]).success();
+    reload(&router, |text| text.replacen(", files", ", files, out", 1));
+    let out = router.json(&["--queues", "--json"]);
+    let row = out["queues"].as_array().unwrap().iter().find(|row| row["connection"] == "out").unwrap();
+    assert_eq!(row["state"], "paused");
+    router.ask(&["--resume", "out"]).success();
 }

@@ -75,6 +75,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("idb_direct/missing-patient/wait-1s", Target::Within(1.5e9)),
     ("idb_direct/hung-host/timeout-1s", Target::Within(1.5e9)),
     // Whole or in parts, it costs about the same: nothing in between waits.
+    ("chain/demo", Target::Within(60e9)),
+    ("chain/latency", Target::Within(250e6)),
     ("chain/end-to-end", Target::Times(0.7, "chain/sum-of-parts")),
     ("hl7tocv/first-of-100k", Target::Within(1e9)),
     ("hl7tocv/message-of-100k", Target::Memory(20.0 * MIB)),

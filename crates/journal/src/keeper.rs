@@ -62,10 +62,14 @@ where
         let (done, spares) = sync_channel(1);
         let place = directory.clone();
         let work = move || {
+            let mut stuck = false;
             while let Ok(job) = waiting.recv() {
-                if let Some(spare) = perform(&*files, &place, job) {
+                match job {
                     // Fails when nobody needs a spare any more; removals that were asked for are done all the same.
-                    let _ = done.send(spare);
+                    Job::Spare(size) => drop(done.send(make(&*files, &place.join(SPARE), size))),
+                    // What stays is found and removed at the next start. Nothing after it may go before it does: a
+                    // segment that is missing between two is damage.
+                    Job::Remove(path) => stuck = stuck || !remove(&*files, &path),
                 }
             }
         };
@@ -82,7 +86,7 @@ impl<F: FileOps> Keeper<F> {
             return;
         }
         self.spare = match &self.work {
-            Work::Inline(files) => finished(perform(&**files, &self.directory, Job::Spare(size))),
+            Work::Inline(files) => finished(make(&**files, &self.directory.join(SPARE), size)),
             Work::Thread { jobs, .. } => match jobs.try_send(Job::Spare(size)) {
                 Ok(()) => Spare::Asked,
                 Err(_) => Spare::Failed(gone()),
@@ -110,7 +114,7 @@ impl<F: FileOps> Keeper<F> {
     /// Removes a file, soon; false when too much waits to be removed: try again later.
     pub(crate) fn remove(&mut self, path: PathBuf) -> bool {
         match &self.work {
-            Work::Inline(files) => perform(&**files, &self.directory, Job::Remove(path)).is_none(),
+            Work::Inline(files) => remove(&**files, &path),
             Work::Thread { jobs, .. } => jobs.try_send(Job::Remove(path)).is_ok(),
             Work::Nobody => false,
         }
@@ -123,7 +127,7 @@ impl<F: FileOps> Keeper<F> {
         let Work::Thread { spares, .. } = &self.work else { return };
         let result = if wait { spares.recv().ok() } else { spares.try_recv().ok() };
         match result {
-            Some(result) => self.spare = finished(Some(result)),
+            Some(result) => self.spare = finished(result),
             None if wait => self.spare = Spare::Failed(gone()),
             None => {}
         }
@@ -142,27 +146,17 @@ impl<F: FileOps> Drop for Keeper<F> {
     }
 }
 
-fn finished<F: FileOps>(result: Option<io::Result<F::File>>) -> Spare<F> {
-    match result {
-        Some(Ok(file)) => Spare::Ready(file),
-        Some(Err(error)) => Spare::Failed(error),
-        None => Spare::None,
-    }
+fn finished<F: FileOps>(made: io::Result<F::File>) -> Spare<F> {
+    made.map_or_else(Spare::Failed, Spare::Ready)
 }
 
 fn gone() -> io::Error {
     io::Error::other("nobody prepares segments")
 }
 
-fn perform<F: FileOps>(files: &F, directory: &Path, job: Job) -> Option<io::Result<F::File>> {
-    match job {
-        Job::Spare(size) => Some(make(files, &directory.join(SPARE), size)),
-        Job::Remove(path) => {
-            // What stays is found and removed at the next start.
-            let _ = files.remove(&path);
-            None
-        }
-    }
+/// Whether the file is gone.
+fn remove<F: FileOps>(files: &F, path: &Path) -> bool {
+    files.remove(path).map_or_else(|error| error.kind() == io::ErrorKind::NotFound, |()| true)
 }
 
 /// Makes a file of zeros that are on the disk: writing over them changes no metadata, so that a sync costs one write.
@@ -196,4 +190,28 @@ fn fill<F: FileOps>(files: &F, file: &F::File, size: u64) -> io::Result<()> {
         offset += piece.len() as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use protogen_sys::files::RealFiles;
+    use protogen_testkit::Dir;
+
+    use super::*;
+
+    #[test]
+    fn nothing_goes_before_what_was_to_go_first() {
+        let dir = Dir::new();
+        for stuck in [false, true] {
+            let mut keeper = Keeper::new(Arc::new(RealFiles), dir.path(), true).unwrap();
+            let (first, second) = (dir.join("first"), dir.write("second", ""));
+            if stuck {
+                // No file, and so not removed as one.
+                dir.make("first");
+            }
+            assert!(keeper.remove(first) && keeper.remove(second.clone()));
+            drop(keeper);
+            assert_eq!(second.exists(), stuck);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Reading: the messages of an output in order, one message, all messages, and the figures.
 
 mod output;
+mod routing;
 mod walk;
 
 use std::collections::BTreeSet;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 pub use output::OutputReader;
+use routing::Routing;
 use walk::Walk;
 
 use crate::error::JournalError;
@@ -124,6 +126,7 @@ impl Reader {
             groups: 0,
             last_sync: Duration::ZERO,
             slowest_sync: Duration::ZERO,
+            sync_began: None,
             sync_time: Duration::ZERO,
         };
         Ok(Reader { is_apart: true, ..Reader::of(directory, Shared::new(view)) })
@@ -172,6 +175,27 @@ impl Reader {
         Walk::at(self.clone(), sequence).each(|line, bytes| match stored(line, bytes) {
             Some(stored) if stored.sequence >= sequence => visit(stored),
             _ => ControlFlow::Continue(()),
+        })
+    }
+
+    /// The same with the kept messages of one output only: those that it got when they were stored, whatever it gets
+    /// now, and also if it is no longer configured.
+    ///
+    /// # Errors
+    /// As [`read`](Reader::read).
+    pub fn each_of<B>(
+        &self,
+        name: &str,
+        sequence: u64,
+        mut visit: impl FnMut(Stored) -> ControlFlow<B>,
+    ) -> Result<Option<B>, JournalError> {
+        let mut routing = Routing::of(name);
+        Walk::at(self.clone(), sequence).each(|line, bytes| {
+            let is_its = routing.takes(line);
+            match stored(line, bytes).filter(|_| is_its) {
+                Some(stored) if stored.sequence >= sequence => visit(stored),
+                _ => ControlFlow::Continue(()),
+            }
         })
     }
 
@@ -260,10 +284,13 @@ impl Reader {
         }
     }
 
-    /// How long the longest sync took since this was asked last: for one that watches the disk.
+    /// How long the longest sync took since this was asked last, or one that has not returned yet has been taking: for one
+    /// that watches the disk.
     #[must_use]
     pub fn take_slowest_sync(&self) -> Duration {
-        std::mem::take(&mut self.shared.lock().slowest_sync)
+        let mut view = self.shared.lock();
+        let running = view.sync_began.map_or(Duration::ZERO, |began| began.elapsed());
+        std::mem::take(&mut view.slowest_sync).max(running)
     }
 
     /// How long all syncs took together since the start; 0 in a process that does not write.

@@ -47,6 +47,8 @@ pub(crate) struct Examined {
     pub synced: u64,
     /// Up to where anything was written: torn records, which do not count.
     pub written: u64,
+    /// The times of the first and of the newest message of the last segment, in milliseconds since 1970.
+    pub times: Option<(u64, u64)>,
     /// Files of segments that no other refers to, left by a failure.
     pub abandoned: Vec<PathBuf>,
 }
@@ -63,13 +65,13 @@ pub(crate) fn examine(directory: &Path) -> Result<Option<Examined>, JournalError
     let (segments, abandoned) = chain(directory, &files)?;
     let last_segment = segment_path(directory, last);
     let (mut scanner, mut state) = open_last(directory, &segments, &last_segment)?;
-    let mut synced = scanner.offset();
-    let mut stopped = move_on(&mut scanner, &mut state, &mut synced)?;
+    let (mut synced, mut times) = (scanner.offset(), None);
+    let mut stopped = move_on(&mut scanner, &mut state, &mut synced, &mut times)?;
     let rest = look_behind(&last_segment, scanner.offset())?;
     if rest.synced > scanner.offset() {
         // A process that is writing may have come this far since: then it can be read now.
         scanner.refresh();
-        stopped = move_on(&mut scanner, &mut state, &mut synced)?;
+        stopped = move_on(&mut scanner, &mut state, &mut synced, &mut times)?;
     }
     if rest.synced > scanner.offset() {
         return Err(scanner.damaged(stopped));
@@ -83,16 +85,26 @@ pub(crate) fn examine(directory: &Path) -> Result<Option<Examined>, JournalError
         return Err(JournalError::Missing { path: segment_path(directory, state.floor()) });
     }
     let synced = synced.min(end);
-    Ok(Some(Examined { state, segments, end, synced, written: rest.written.max(end), abandoned }))
+    let written = rest.written.max(end);
+    Ok(Some(Examined { state, segments, end, synced, written, times, abandoned }))
 }
 
 /// Moves the state on by all whole records; gives what stands behind them.
-fn move_on(scanner: &mut Scanner, state: &mut State, synced: &mut u64) -> Result<&'static str, JournalError> {
+fn move_on(
+    scanner: &mut Scanner,
+    state: &mut State,
+    synced: &mut u64,
+    times: &mut Option<(u64, u64)>,
+) -> Result<&'static str, JournalError> {
     loop {
         match scanner.next()? {
             Scanned::Record { line, .. } => {
                 if let Line::Synced { synced: up_to, .. } = line {
                     *synced = (*synced).max(up_to);
+                }
+                if let Line::Message { time, .. } = line {
+                    let (first, newest) = times.unwrap_or((time, time));
+                    *times = Some((first, newest.max(time)));
                 }
                 apply(state, &line);
             }

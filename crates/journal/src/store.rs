@@ -2,6 +2,7 @@
 
 mod commit;
 mod open;
+mod owed;
 mod retain;
 mod rotate;
 #[cfg(test)]
@@ -9,13 +10,15 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use protogen_sys::files::FileOps;
 use protogen_sys::lock::Lock;
 
 pub use commit::Delivery;
 pub use open::Recovery;
+
+use owed::Owed;
 
 use crate::keeper::Keeper;
 use crate::recover::Segment;
@@ -34,6 +37,8 @@ pub(crate) struct View {
     pub last_sync: Duration,
     /// How long the longest one took since somebody asked.
     pub slowest_sync: Duration,
+    /// When the one began that has not returned yet.
+    pub sync_began: Option<Instant>,
     /// How long all of them took since the start.
     pub sync_time: Duration,
 }
@@ -92,6 +97,8 @@ pub(crate) struct Store<F: FileOps> {
     buffer: Vec<u8>,
     /// Delivery records are written or only in memory that no sync has covered yet.
     unsynced: bool,
+    /// Refused delivery records that are to come again.
+    owed: Owed,
     _lock: Option<Lock>,
 }
 

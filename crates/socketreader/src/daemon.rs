@@ -88,6 +88,8 @@ fn serve(
     let opened = Journal::open(&general.statedir.journal(), config.journal_settings());
     let (journal, recovery) = opened.map_err(Error::msg)?;
     let journal = Arc::new(journal);
+    // What became too old while nothing ran; from then on every minute.
+    journal.prune(SystemTime::now());
     if recovery.torn > 0 {
         log::warning!(
             log::GENERAL,

@@ -95,7 +95,7 @@ struct Cli {
     #[arg(long, value_name = "TIME", requires = "try_out", allow_hyphen_values = true, hide = true)]
     since: Option<Since>,
     /// Print what an action finds as JSON
-    #[arg(long, requires = "action", conflicts_with_all = ["repair", "export"])]
+    #[arg(long, requires = "action", conflicts_with = "repair")]
     json: bool,
     /// With --show, --export, --resend, --drop: N, N-M, N-, dead, waiting, id:CONTROL-ID
     #[arg(hide = true, conflicts_with_all = ["check", "repair", "queues", "pause", "resume", "follow", "try_out"])]
@@ -145,7 +145,7 @@ fn act(cli: Cli, config: Config) -> anyhow::Result<Exit> {
     }
     match (cli.show, cli.export) {
         (Some(name), _) => control::show(&config, &name, &messages, json),
-        (_, Some(name)) => control::export(&config, &name, &messages),
+        (_, Some(name)) => control::export(&config, &name, &messages, json),
         _ if cli.try_out.is_some() => tryout::run(&config, &cli.try_out.unwrap_or_default(), cli.since, json),
         _ if cli.queues => control::queues(&config, json),
         _ if cli.follow => control::follow(&config, json),

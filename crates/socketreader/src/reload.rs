@@ -10,6 +10,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::SystemTime;
 
 use protogen_journal::Journal;
 use protogen_sys::services;
@@ -194,6 +195,8 @@ impl Running {
             }
             Err(why) => log::error!(log::GENERAL, "{why}; the configuration before stays in force"),
         }
+        // Not only in a while: less may be to be kept.
+        self.journal.prune(SystemTime::now());
     }
 
     /// Certificates and names of those that stay.
@@ -241,14 +244,15 @@ impl Running {
                 let left = old.connections.iter().filter(|connection| inputs.contains(&connection.name));
                 let left: Vec<_> = left.cloned().map(Arc::new).collect();
                 let back = self.entrances(&left)?;
-                self.enter(back, &left, most_peers)?;
+                self.enter(back, &left, most_peers);
                 return Err(error.to_string());
             }
         }
+        // From here on there is no way back: what cannot be begun is said, and the rest goes on.
         let outputs: Vec<String> = of_kind(false).collect();
         self.board.change(new, &outputs);
         self.workers.stop_some(&outputs);
-        self.enter_outputs(&change.enter)?;
+        self.enter_outputs(&change.enter);
         for connection in new.connections.iter().filter(|connection| connection.kind.is_input()) {
             let join = || self.board.join(connection);
             let joined = self.joined.entry(connection.name.clone()).or_insert_with(join);
@@ -258,12 +262,15 @@ impl Running {
             entrances.into_iter().partition(|entrance| entrance.connection.kind.is_input());
         for entrance in into.iter().chain(&out) {
             let Entrance { connection, listeners, guard } = entrance;
-            self.listening.keep(&connection.name, listeners).map_err(|error| error.to_string())?;
+            if let Err(error) = self.listening.keep(&connection.name, listeners) {
+                let name = &connection.name;
+                log::error!(name, "its next change turns peers away for a moment, no file is free: {error}");
+            }
             let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
             guards.insert(connection.name.clone(), Arc::clone(guard));
         }
         self.dispatch.change(outputs, out);
-        self.enter(into, &change.enter, most_peers)?;
+        self.enter(into, &change.enter, most_peers);
         self.listening.keep_only(new);
         self.joined.retain(|name, _| new.connections.iter().any(|connection| connection.name == *name));
         let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
@@ -289,12 +296,7 @@ impl Running {
     }
 
     /// Incoming connections begin.
-    fn enter(
-        &mut self,
-        entrances: Vec<Entrance>,
-        connections: &[Arc<Connection>],
-        most_peers: usize,
-    ) -> Result<(), String> {
+    fn enter(&mut self, entrances: Vec<Entrance>, connections: &[Arc<Connection>], most_peers: usize) {
         let sockets = entrances.into_iter().map(|entrance| {
             let joined = self.joined_of(&entrance.connection);
             (entrance, joined)
@@ -305,10 +307,9 @@ impl Running {
             if let Kind::FileIn(settings) = &connection.kind {
                 let joined = self.joined_of(connection);
                 let started = self.workers.read(&connection.name, settings.clone(), &self.journal, joined);
-                started.map_err(|error| format!("[{}] {error}", connection.name))?;
+                told_if_not(&connection.name, started);
             }
         }
-        Ok(())
     }
 
     fn joined_of(&self, connection: &Connection) -> Joined {
@@ -316,7 +317,7 @@ impl Running {
     }
 
     /// Outgoing file connections begin.
-    fn enter_outputs(&mut self, connections: &[Arc<Connection>]) -> Result<(), String> {
+    fn enter_outputs(&mut self, connections: &[Arc<Connection>]) {
         let statedir = self.board.config().general.statedir.path.clone();
         for connection in connections {
             if let (Kind::FileOut(settings), Some(outbox)) =
@@ -325,10 +326,18 @@ impl Running {
                 let seen_by = (Arc::clone(&self.board), outbox);
                 let started =
                     self.workers.write(connection, settings.clone(), &self.journal, seen_by, &statedir);
-                started.map_err(|error| format!("[{}] {error}", connection.name))?;
+                told_if_not(&connection.name, started);
             }
         }
-        Ok(())
+    }
+}
+
+fn told_if_not(name: &str, started: io::Result<()>) {
+    if let Err(error) = started {
+        log::critical!(
+            name,
+            "cannot be served: {error}; send SIGHUP again after a change of it, or start anew"
+        );
     }
 }
 

@@ -36,6 +36,21 @@ pub struct Finished {
     pub timed_out: bool,
 }
 
+/// A shell for a command of the site's configuration. Programs that stand beside this one are found even where a service
+/// was given a short `PATH`: their directory is the last of it.
+#[must_use]
+pub fn shell(command: &str) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(command);
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    let here =
+        std::env::current_exe().ok().and_then(|program| program.parent().map(std::path::Path::to_owned));
+    if let Ok(path) = std::env::join_paths(std::env::split_paths(&path).chain(here)) {
+        shell.env("PATH", path);
+    }
+    shell
+}
+
 /// Runs `command` in a process group of its own, gives it `input` on standard input, and waits for its end.
 ///
 /// It is over when the program ends, even if a process that it left behind holds its output open. A program that does

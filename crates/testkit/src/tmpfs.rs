@@ -14,7 +14,7 @@ impl Tmpfs {
     /// Mounts one of `kib` KiB on `path`, which is made.
     ///
     /// # Errors
-    /// When this account may not mount; the text says so, and the test can print it and pass.
+    /// When this account may not mount; the text says so, for [`not_tested`](crate::not_tested).
     pub fn mount(path: &Path, kib: usize) -> Result<Tmpfs, String> {
         std::fs::create_dir_all(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let options = format!("size={kib}k,mode=0700");

@@ -161,3 +161,21 @@ fn a_small_file_system_gets_full_and_goes_away() {
     drop(small);
     assert_eq!(dir.list("small"), [""; 0]);
 }
+
+/// The child of the test below, which asks for it: not a test of its own.
+#[test]
+fn what_is_not_tested() {
+    if std::env::var_os("PG_NOT_TESTED").is_some() {
+        protogen_testkit::not_tested("no room");
+    }
+}
+
+#[test]
+fn what_is_not_tested_fails_in_continuous_integration_only() {
+    for (ci, passes) in [(Some("true"), false), (None, true)] {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "what_is_not_tested"]).env("PG_NOT_TESTED", "1").env_remove("CI");
+        let output = child.envs(ci.map(|ci| ("CI", ci))).output().unwrap();
+        assert_eq!(output.status.success(), passes, "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}

@@ -289,6 +289,16 @@ fn measure(programs: &Path, results: &Path) -> Result<()> {
     if bench.waiting()? > 0 {
         return Err("messages were refused".into());
     }
+    // The demo with programs that are built already.
+    let begun = Instant::now();
+    let demo =
+        Command::new("scripts/demo").arg("--programs").arg(&bench.programs).stdout(Stdio::null()).status()?;
+    if !demo.success() {
+        return Err("scripts/demo has failed".into());
+    }
+    let taken = begun.elapsed();
+    eprintln!("  chain/demo: {:.1} s", taken.as_secs_f64());
+    rows.insert("chain/demo".to_owned(), json!({ "nanoseconds": taken.as_nanos() as f64 }));
     std::fs::write(results, Value::from(rows).to_string())?;
     Ok(())
 }

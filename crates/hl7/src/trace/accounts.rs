@@ -1,6 +1,11 @@
 //! Where a message is now, from what happened to it.
 
+use std::time::{Duration, SystemTime};
+
 use super::events::{Event, What};
+
+/// How much two clocks, or two moments of one step, may differ.
+const CLOCKS: Duration = Duration::from_secs(2);
 
 /// The end of the story of a message, as far as it is known.
 #[derive(Debug)]
@@ -60,7 +65,7 @@ pub(super) fn close(id: &str, events: &[&Event]) -> Account {
             What::Refused { answer } => {
                 ends.push(format!("refused ({answer}), waiting as {}", event.place.display()));
             }
-            What::Written { file, .. } => match follows(file, events) {
+            What::Written { file, .. } => match follows(file, event.time, events) {
                 Follow::Known => {}
                 Follow::Elsewhere => ends.push(format!("written as {}", file.display())),
                 Follow::Gone => {
@@ -117,14 +122,15 @@ enum Follow {
     Gone,
 }
 
-/// What became of a file that the router wrote: the next program has it, or had it.
-fn follows(file: &std::path::Path, events: &[&Event]) -> Follow {
+/// What became of a file that the router wrote then: the next program has it, or had it. A sender whose control ids begin
+/// anew has other messages of this one, so what came in before is not it; clocks of logs may differ a little.
+fn follows(file: &std::path::Path, written: SystemTime, events: &[&Event]) -> Follow {
     let name = file.file_name();
     let is_known = events.iter().any(|event| {
         matches!(event.what, What::Spooled { .. } | What::Refused { .. } | What::Sent { .. })
             && event.place.file_name() == name
             || event.what == What::Edited && name.is_some_and(|name| is_original(event, name))
-            || matches!(event.what, What::Received)
+            || matches!(event.what, What::Received) && event.time + CLOCKS >= written
     });
     match is_known {
         true => Follow::Known,

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use super::routing::Routing;
 use super::walk::Walk;
 use super::{Reader, Stored, stored};
 use crate::error::JournalError;
-use crate::record::{Exception, Line, encode};
+use crate::record::{Exception, Line};
 
 /// Gives the messages that wait in an output, each once: first those to be sent again, then in the order of storing.
 ///
@@ -15,12 +16,10 @@ use crate::record::{Exception, Line, encode};
 pub struct OutputReader {
     reader: Reader,
     name: String,
-    encoded: String,
     walk: Walk,
     /// The next message to look at.
     position: u64,
-    /// The inputs of this output in the segment that is read, encoded.
-    inputs: BTreeSet<String>,
+    routing: Routing,
     /// Messages to be sent again that were given.
     again: BTreeSet<u64>,
 }
@@ -34,12 +33,13 @@ struct Plan {
 
 impl OutputReader {
     pub(super) fn new(reader: Reader, name: &str) -> OutputReader {
+        let mut routing = Routing::of(name);
+        routing.set(reader.inputs(name));
         OutputReader {
             name: name.to_owned(),
-            encoded: encode(name.as_bytes()).into_owned(),
             walk: Walk::at(reader.clone(), 0),
             position: 0,
-            inputs: reader.inputs(name),
+            routing,
             again: BTreeSet::new(),
             reader,
         }
@@ -88,7 +88,7 @@ impl OutputReader {
         self.position = 0;
         self.again.clear();
         self.walk = Walk::at(self.reader.clone(), 0);
-        self.inputs = self.reader.inputs(&self.name);
+        self.routing.set(self.reader.inputs(&self.name));
     }
 
     fn plan(&mut self) -> Option<Plan> {
@@ -110,22 +110,15 @@ impl OutputReader {
 
     /// The next message of this output at or after the position.
     fn advance(&mut self) -> Result<Option<Stored>, JournalError> {
-        let (inputs, position, name) = (&mut self.inputs, self.position, &*self.encoded);
+        let (routing, position) = (&mut self.routing, self.position);
         let found = self.walk.each(|line, bytes| {
+            let is_its = routing.takes(line);
             match line {
-                // Each segment has a routing of its own.
-                Line::Head(_) => inputs.clear(),
-                Line::Route { output, connection } if *output == name => {
-                    inputs.insert((*connection).to_owned());
+                Line::Message { sequence, .. } if is_its && *sequence >= position => {
+                    ControlFlow::Break(stored(line, bytes))
                 }
-                Line::Message { sequence, connection, .. }
-                    if *sequence >= position && inputs.contains(*connection) =>
-                {
-                    return ControlFlow::Break(stored(line, bytes));
-                }
-                _ => {}
+                _ => ControlFlow::Continue(()),
             }
-            ControlFlow::Continue(())
         })?;
         Ok(found.flatten())
     }

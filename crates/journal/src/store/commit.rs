@@ -77,6 +77,16 @@ impl<F: FileOps> Store<F> {
     }
 
     fn stage_delivery(&mut self, delivery: &Delivery) -> Result<(), Refusal> {
+        if let Some(refusal) = self.owed.reason_against(delivery) {
+            return Err(refusal);
+        }
+        let result = self.stage_in_turn(delivery);
+        let cursor = self.shared.lock().state.output(&delivery.output).map_or(0, |output| output.cursor);
+        self.owed.note(delivery, cursor, result);
+        result
+    }
+
+    fn stage_in_turn(&mut self, delivery: &Delivery) -> Result<(), Refusal> {
         let Delivery { sequence, output, outcome, note } = delivery;
         let note = encode(&note[..note.len().min(MAX_NOTE)]);
         let name = encode(output.as_bytes());
@@ -152,10 +162,15 @@ impl<F: FileOps> Store<F> {
     }
 
     fn open_further(&mut self) -> Result<(), Refusal> {
-        self.rotate().map_err(|error| match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Refusal::Full,
-            _ => Refusal::Failed,
-        })
+        loop {
+            match self.rotate() {
+                Ok(()) => return Ok(()),
+                // What every output is done with is kept only as long as there is room.
+                Err(error) if is_full(&error) && self.give_room() => {}
+                Err(error) if is_full(&error) => return Err(Refusal::Full),
+                Err(_) => return Err(Refusal::Failed),
+            }
+        }
     }
 
     /// Puts a mark before the first record of a write: what stands before it is on stable storage.
@@ -205,13 +220,16 @@ impl<F: FileOps> Store<F> {
     fn sync_written(&mut self) -> bool {
         let Some(current) = &mut self.current else { return false };
         let start = Instant::now();
-        if self.files.sync_data(&current.file).is_err() {
+        self.shared.lock().sync_began = Some(start);
+        let result = self.files.sync_data(&current.file);
+        let mut view = self.shared.lock();
+        view.sync_began = None;
+        if result.is_err() {
             return false;
         }
         current.synced = current.offset;
         self.unsynced = false;
         let taken = start.elapsed();
-        let mut view = self.shared.lock();
         view.last_sync = taken;
         view.slowest_sync = view.slowest_sync.max(taken);
         view.sync_time += taken;
@@ -259,4 +277,8 @@ impl<F: FileOps> Store<F> {
         self.tick();
         self.sync_current();
     }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }

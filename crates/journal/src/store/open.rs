@@ -7,7 +7,7 @@ use std::sync::Arc;
 use protogen_sys::files::{FileOps, directory_of};
 use protogen_sys::lock::Lock;
 
-use super::{Current, Ended, Shared, Store, View};
+use super::{Current, Ended, Owed, Shared, Store, View};
 use crate::error::JournalError;
 use crate::keeper::{Keeper, SPARE};
 use crate::recover::{self, Examined};
@@ -63,6 +63,7 @@ where
             groups: 0,
             last_sync: std::time::Duration::ZERO,
             slowest_sync: std::time::Duration::ZERO,
+            sync_began: None,
             sync_time: std::time::Duration::ZERO,
         };
         let mut store = Store {
@@ -77,6 +78,7 @@ where
             time: 0,
             buffer: Vec::new(),
             unsynced: false,
+            owed: Owed::default(),
             _lock: Some(lock),
         };
         let recovery = match examined {
@@ -88,7 +90,7 @@ where
     }
 
     fn take_over(&mut self, examined: Examined) -> Result<Recovery, JournalError> {
-        let Examined { state, segments, end, synced, written, abandoned } = examined;
+        let Examined { state, segments, end, synced, written, times, abandoned } = examined;
         let Some(last) = segments.last() else { return Ok(Recovery::default()) };
         let path = recover::segment_path(&self.directory, last.first);
         let file = self.settle(&path, end, synced, written)?;
@@ -97,8 +99,8 @@ where
         // The name too: a segment that was found may not have been made durable under it.
         self.sync_names()?;
         self.next = state.next;
-        self.time = last.opened;
-        let first_time = (state.next > last.first).then_some(last.opened);
+        self.time = times.map_or(0, |(_, newest)| newest).max(last.opened);
+        let first_time = times.map(|(first, _)| first);
         self.current =
             Some(Current { file, capacity: last.size, offset: end, synced: end, marked: synced, first_time });
         self.ended = Ended { first: last.first, end };

@@ -27,21 +27,32 @@ impl<F: FileOps> Store<F> {
             // Without room for a further segment there is a next time.
             let _ = self.rotate();
         }
-        loop {
-            let view = self.shared.lock();
-            let total: u64 = view.segments.iter().map(|segment| segment.size).sum();
-            let (Some(oldest), Some(next)) = (view.segments.first(), view.segments.get(1)) else { return };
-            let wanted = is_over(next.opened) || total > self.settings.keep_size;
-            if next.first > view.state.floor() || !wanted {
-                return;
-            }
-            let path = segment_path(&self.directory, oldest.first);
-            drop(view);
-            if !self.remove(&path) {
-                return;
-            }
+        let keep_size = self.settings.keep_size;
+        while self.remove_oldest(|opened, total| is_over(opened) || total > keep_size) {}
+    }
+
+    /// Removes the oldest segment if no output needs it, however young it is; false if there is none.
+    pub(super) fn give_room(&mut self) -> bool {
+        self.sync_current();
+        !self.unsynced && self.remove_oldest(|_, _| true)
+    }
+
+    /// Removes the oldest segment if no output needs it and it is `unwanted`, which is told when the one after it was
+    /// opened and the bytes of all.
+    fn remove_oldest(&mut self, unwanted: impl FnOnce(u64, u64) -> bool) -> bool {
+        let view = self.shared.lock();
+        let total: u64 = view.segments.iter().map(|segment| segment.size).sum();
+        let (Some(oldest), Some(next)) = (view.segments.first(), view.segments.get(1)) else { return false };
+        if next.first > view.state.floor() || !unwanted(next.opened, total) {
+            return false;
+        }
+        let path = segment_path(&self.directory, oldest.first);
+        drop(view);
+        let removed = self.remove(&path);
+        if removed {
             self.shared.lock().segments.remove(0);
         }
+        removed
     }
 
     fn remove(&mut self, path: &Path) -> bool {

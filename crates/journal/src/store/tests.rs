@@ -19,6 +19,8 @@ use crate::settings::{Output, Settings};
 use crate::{JournalError, Refusal};
 
 const JOURNAL: &str = "journal";
+/// A group of records only.
+const NONE: &[Message] = &[];
 
 fn settings() -> Settings {
     let output = |name: &str, inputs: &[&str]| Output {
@@ -305,4 +307,37 @@ fn a_failed_sync_is_never_tried_again_on_that_segment() {
     let store = open(RealFiles, &dir.join(JOURNAL)).unwrap();
     assert_eq!(reader(&store).stats().outputs[0].counts.delivered, 1);
     assert_eq!(all(&reader(&store)).len(), 2, "what was refused does not come back");
+}
+
+#[test]
+fn no_record_overtakes_one_that_was_refused() {
+    let dir = Dir::new();
+    let mut store = open(RealFiles, &dir.join(JOURNAL)).unwrap();
+    let mut random = Random::seeded(1);
+    let mut last = 0;
+    for number in 1..=200 {
+        let message = Message { connection: "a".into(), ..message(&mut random, number) };
+        last = store.commit(&[message], &[]).messages[0].unwrap();
+    }
+    let mut take = |sequence, outcome| store.commit(NONE, &[delivery("x", sequence, outcome)]).deliveries[0];
+    let full = (1..=last).find(|sequence| take(*sequence, Outcome::Dead).is_err()).unwrap();
+    assert_eq!(take(full, Outcome::Dead), Err(Refusal::TooMany));
+    // What came after it was on its way: it has to wait, or the one before would be lost to all counts.
+    assert_eq!(take(full + 1, Outcome::Delivered), Err(Refusal::TooMany));
+    assert_eq!(take(full + 2, Outcome::Filtered), Err(Refusal::TooMany));
+    // An operator goes first, and makes room.
+    assert_eq!(take(1, Outcome::Dropped), Ok(()));
+    assert_eq!(take(full + 1, Outcome::Delivered), Err(Refusal::TooMany));
+    assert_eq!(take(full, Outcome::Dead), Ok(()));
+    assert_eq!(take(full + 1, Outcome::Delivered), Ok(()));
+    assert_eq!(take(full + 2, Outcome::Dead), Err(Refusal::TooMany));
+    // Given up by an operator, it is not waited for.
+    assert_eq!(take(full + 2, Outcome::DroppedThrough(1)), Ok(()));
+    assert_eq!(take(full + 3, Outcome::Delivered), Ok(()));
+    let view = store.shared.lock();
+    let output = view.state.output("x").unwrap();
+    assert_eq!(output.cursor, full + 4);
+    let counts = output.counts;
+    assert_eq!((counts.dead, counts.dropped, counts.delivered), (full - 1, 2, 2));
+    assert_eq!(output.pending(), last - (full + 3));
 }

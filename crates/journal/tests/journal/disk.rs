@@ -13,7 +13,7 @@ fn a_full_disk_refuses_messages_takes_records_and_recovers_by_itself() {
     let dir = Dir::new();
     let small = match Tmpfs::mount(&dir.join("small"), 512) {
         Ok(small) => small,
-        Err(why) => return println!("not tested: {why}"),
+        Err(why) => return protogen_testkit::not_tested(why),
     };
     let directory = small.path().join("j");
     let settings = Settings { segment_size: 64 << 10, ..settings() };
@@ -106,6 +106,24 @@ fn beyond_its_size_the_oldest_goes_but_never_what_waits_or_is_dead() {
     prune(&journal, &producer, at(1));
     let stats = journal.reader().stats();
     assert!(stats.oldest > 50 && stats.bytes <= 3 * (16 << 10), "{stats:?}");
+}
+
+#[test]
+fn a_start_does_not_make_messages_older_than_they_are() {
+    let dir = Dir::new();
+    let settings = Settings { keep: Duration::from_secs(100), ..settings() };
+    let (journal, _) = Journal::open(&dir.join("j"), settings.clone()).unwrap();
+    let producer = producer(&journal);
+    store_each(&producer, [Message { time: at(1000), ..message("a", "to be kept") }]);
+    record(&producer, [delivery("x", 1, Outcome::Delivered)]);
+    journal.close();
+    let (journal, _) = Journal::open(&dir.join("j"), settings).unwrap();
+    let producer = super::producer(&journal);
+    prune(&journal, &producer, at(1050));
+    assert_eq!(journal.reader().stats().oldest, 1);
+    assert!(journal.reader().read(1).unwrap().is_some());
+    prune(&journal, &producer, at(1101));
+    assert!(journal.reader().stats().oldest > 1);
 }
 
 #[test]

@@ -83,6 +83,16 @@ impl Model {
             .collect();
         assert!(found == self.stored, "{why}: the messages differ");
         for stats in reader.stats().outputs {
+            let inputs = OUTPUTS.iter().find(|(name, _)| *name == stats.name).unwrap().1;
+            let its =
+                |(_, (connection, _)): &(&u64, &(String, Vec<u8>))| inputs.contains(&connection.as_str());
+            let expected: Vec<u64> = self.stored.iter().filter(its).map(|(sequence, _)| *sequence).collect();
+            let mut found = Vec::new();
+            let visited = reader.each_of(&stats.name, 0, |stored| {
+                found.push(stored.sequence);
+                ControlFlow::<()>::Continue(())
+            });
+            assert_eq!((visited.unwrap(), found), (None, expected), "{why}: output {}", stats.name);
             let Some(queue) = self.outputs.get(stats.name.as_str()) else { continue };
             let mut expected = queue.again.clone();
             expected.sort_unstable();

@@ -1,6 +1,5 @@
 //! The call itself: a mail, or the site's own command.
 
-use std::process::Command;
 use std::time::Duration;
 
 use protogen_sys::child::{self, Limits};
@@ -33,8 +32,7 @@ fn mail(subject: &str, text: &str) -> Result<(), String> {
 
 /// The site's own words go to the shell; what we have to say is read by the command, and never stands among them.
 fn run(command: &str, subject: &str, text: &str) -> Result<(), String> {
-    let mut shell = Command::new("/bin/sh");
-    shell.arg("-c").arg(command);
+    let mut shell = child::shell(command);
     let limits = Limits { time: TIME, output: MAX_COMPLAINT };
     let finished = child::run(&mut shell, format!("{subject}\n\n{text}").as_bytes(), limits)
         .map_err(|error| format!("the alert command: {error}"))?;

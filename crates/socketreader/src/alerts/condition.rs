@@ -9,6 +9,8 @@ use crate::board::{Raised, Trouble};
 pub(super) enum Kind {
     /// An answer has stopped the connection (`onae = stop` and the like).
     Stopped,
+    /// The journal cannot be read where its messages are.
+    Unreadable,
     /// Too many dead letters in a row.
     Held,
     /// The receiver is away, and messages wait.
@@ -37,6 +39,7 @@ impl Kind {
             Trouble::Mismatched => Kind::Mismatched,
             Trouble::Unwritable => Kind::Unwritable,
             Trouble::Pipe => Kind::Pipe,
+            Trouble::Unreadable => Kind::Unreadable,
         }
     }
 
@@ -44,6 +47,7 @@ impl Kind {
     pub(super) fn word(&self) -> &'static str {
         match self {
             Kind::Stopped => "stopped",
+            Kind::Unreadable => "cannot read the journal",
             Kind::Held => "queue held",
             Kind::Down => "no receiver",
             Kind::Unwritable => "cannot write files",

@@ -84,6 +84,8 @@ struct Oldest {
     /// Its number, and when it came.
     message: Option<(u64, SystemTime)>,
     searched: Instant,
+    /// Why it was not found, and since when.
+    unreadable: Option<Raised>,
 }
 
 impl Watch {
@@ -157,6 +159,11 @@ impl Watch {
             let text = format!("stopped: {}", pause.by);
             found.push(Condition { kind: Kind::Stopped, since: pause.since, text, message: Some(message) });
         }
+        // Whoever does not deliver now has not said it.
+        let unreadable = self.oldest.get(&output.name).and_then(|oldest| oldest.unreadable.clone());
+        if let Some(raised) = unreadable.filter(|_| !found.iter().any(|one| one.kind == Kind::Unreadable)) {
+            found.push(Condition::of(Kind::Unreadable, raised));
+        }
         if let Some((_, came)) = oldest
             && !connection.max_age.is_zero()
             && came.elapsed().is_ok_and(|age| age >= connection.max_age)
@@ -184,10 +191,18 @@ impl Watch {
             known.cursor == output.cursor && known.message.is_some() || now - known.searched < SEARCH
         });
         if !is_known {
-            // What cannot be read now is looked for again; reading it for its receiver says what is wrong.
+            // What cannot be read now is looked for again.
+            let before = known.and_then(|known| known.unreadable.clone());
             let mut reader = self.journal.output(&output.name)?;
-            let message = reader.next().ok().flatten().map(|stored| (stored.sequence, stored.time));
-            let oldest = Oldest { cursor: output.cursor, message, searched: now };
+            let (message, unreadable) = match reader.next() {
+                Ok(next) => (next.map(|stored| (stored.sequence, stored.time)), None),
+                Err(error) => {
+                    let text = format!("cannot read the journal: {error}");
+                    let raised = || Raised { since: SystemTime::now(), text, message: None };
+                    (None, Some(before.unwrap_or_else(raised)))
+                }
+            };
+            let oldest = Oldest { cursor: output.cursor, message, searched: now, unreadable };
             self.oldest.insert(output.name.clone(), oldest);
         }
         self.oldest.get(&output.name)?.message
@@ -255,8 +270,15 @@ impl Watch {
         let (Some(call), Some(alert)) = (turn.call, &self.config.general.alert) else { return };
         let letter = text::Letter { config: &self.config, name, call: &call, waiting };
         match call::call(alert, &letter.subject(), &letter.text()) {
-            Ok(()) => log::info!(name, "told: {}", letter.subject()),
-            Err(why) => log::error!(name, "nobody could be told: {why}"),
+            Ok(()) => {
+                log::info!(name, "told: {}", letter.subject());
+                subject.succeeded();
+            }
+            Err(why) => {
+                // It may have taken long.
+                let pause = subject.failed(call, Instant::now());
+                log::error!(name, "nobody could be told: {why}; tried again in {} s", pause.as_secs());
+            }
         }
     }
 }

@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::condition::{Condition, Kind};
+use crate::backoff::Backoff;
+
+/// The longest pause before a call that has failed is tried again: the command may take long, and others wait for it.
+const MOST: Duration = Duration::from_secs(300);
 
 /// A connection, or the whole process: what was told about it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Subject {
     /// What was so at the last look.
     standing: BTreeMap<Kind, Condition>,
@@ -18,6 +22,26 @@ pub(super) struct Subject {
     dead: u64,
     /// How often something has begun since somebody was told.
     begun: u32,
+    /// What nobody could be told, although it was time, whether it still is so or not.
+    owed: Option<BTreeMap<Kind, Condition>>,
+    /// When a call that has failed is tried again.
+    again: Option<Instant>,
+    backoff: Backoff,
+}
+
+impl Default for Subject {
+    fn default() -> Subject {
+        Subject {
+            standing: BTreeMap::new(),
+            told: BTreeMap::new(),
+            last: None,
+            dead: 0,
+            begun: 0,
+            owed: None,
+            again: None,
+            backoff: Backoff::up_to(MOST),
+        }
+    }
 }
 
 /// What follows from a look.
@@ -74,13 +98,19 @@ impl Subject {
         let is_told = |(kind, condition): (&Kind, &Condition)| {
             self.told.get(kind).is_some_and(|told| told.since == condition.since)
         };
-        let is_untold = !self.standing.iter().all(is_told) || dead > self.dead;
-        let is_due = self.last.is_none_or(|last| now.saturating_duration_since(last) >= interval);
+        if self.again.is_some_and(|again| now < again) {
+            return None;
+        }
+        let is_untold = self.owed.is_some() || !self.standing.iter().all(is_told) || dead > self.dead;
+        let is_due = self.owed.is_some()
+            || self.last.is_none_or(|last| now.saturating_duration_since(last) >= interval);
         if is_untold && is_due {
-            self.told.extend(self.standing.clone());
+            let mut conditions = self.owed.take().unwrap_or_default();
+            conditions.extend(self.standing.clone());
+            self.told.extend(conditions.clone());
             self.last = Some(now);
             let call = Call::Alert {
-                conditions: self.standing.values().cloned().collect(),
+                conditions: conditions.into_values().collect(),
                 dead: dead.saturating_sub(self.dead),
                 begun: std::mem::take(&mut self.begun),
             };
@@ -92,6 +122,29 @@ impl Subject {
         }
         None
     }
+
+    /// Somebody was told.
+    pub(super) fn succeeded(&mut self) {
+        self.again = None;
+        self.backoff.reset();
+    }
+
+    /// Nobody could be told: all is as before the call, which is due again after the pause that this gives.
+    pub(super) fn failed(&mut self, call: Call, now: Instant) -> Duration {
+        let by_kind = |condition: Condition| (condition.kind.clone(), condition);
+        match call {
+            Call::Alert { conditions, dead, begun } => {
+                self.told.retain(|kind, _| !conditions.iter().any(|condition| condition.kind == *kind));
+                self.owed = Some(conditions.into_iter().map(by_kind).collect());
+                self.dead = self.dead.saturating_sub(dead);
+                self.begun = self.begun.saturating_add(begun);
+            }
+            Call::Recovered(conditions) => self.told.extend(conditions.into_iter().map(by_kind)),
+        }
+        let pause = self.backoff.pause();
+        self.again = Some(now + pause);
+        pause
+    }
 }
 
 #[cfg(test)]
@@ -102,15 +155,33 @@ mod tests {
     const INTERVAL: Duration = Duration::from_secs(900);
 
     /// A subject whose clock says so many seconds.
-    struct Clock(Instant, Subject);
+    struct Clock(Instant, Subject, Option<Call>);
 
     impl Clock {
         fn new() -> Clock {
-            Clock(Instant::now(), Subject { dead: 5, ..Subject::default() })
+            Clock(Instant::now(), Subject { dead: 5, ..Subject::default() }, None)
+        }
+
+        /// The same, where nobody can be told.
+        fn fails_at(&mut self, seconds: u64, conditions: &[(Kind, u64)], dead: u64) -> String {
+            let told = self.look(seconds, conditions, dead);
+            if let Some(call) = self.2.take() {
+                self.1.failed(call, self.0 + Duration::from_secs(seconds));
+            }
+            told
+        }
+
+        /// The call after a look, which succeeds.
+        fn at(&mut self, seconds: u64, conditions: &[(Kind, u64)], dead: u64) -> String {
+            let told = self.look(seconds, conditions, dead);
+            if self.2.is_some() {
+                self.1.succeeded();
+            }
+            told
         }
 
         /// The call after a look: `!` with the conditions, the dead letters and what has begun, or `=`.
-        fn at(&mut self, seconds: u64, conditions: &[(Kind, u64)], dead: u64) -> String {
+        fn look(&mut self, seconds: u64, conditions: &[(Kind, u64)], dead: u64) -> String {
             let conditions = conditions.iter().map(|(kind, since)| Condition {
                 kind: kind.clone(),
                 since: SystemTime::UNIX_EPOCH + Duration::from_secs(*since),
@@ -121,13 +192,16 @@ mod tests {
             let words = |conditions: &[Condition]| {
                 conditions.iter().map(|condition| format!(" {}", condition.kind.word())).collect::<String>()
             };
-            match self.1.turn(conditions.collect(), dead, now, INTERVAL).call {
+            let call = self.1.turn(conditions.collect(), dead, now, INTERVAL).call;
+            let told = match &call {
                 None => String::new(),
                 Some(Call::Alert { conditions, dead, begun }) => {
-                    format!("!{} {dead} {begun}", words(&conditions))
+                    format!("!{} {dead} {begun}", words(conditions))
                 }
-                Some(Call::Recovered(conditions)) => format!("={}", words(&conditions)),
-            }
+                Some(Call::Recovered(conditions)) => format!("={}", words(conditions)),
+            };
+            self.2 = call;
+            told
         }
     }
 
@@ -198,6 +272,35 @@ mod tests {
         let mut clock = Clock::new();
         assert_eq!(clock.at(0, &[], 0), "");
         assert_eq!(clock.at(1, &[], 2), "! 2 0");
+    }
+
+    #[test]
+    fn what_nobody_could_be_told_is_told_again_after_a_pause() {
+        let mut clock = Clock::new();
+        let held = [(Kind::Held, 1)];
+        assert_eq!(clock.fails_at(1, &held, 7), "! queue held 2 1");
+        assert_eq!(clock.at(1, &held, 7), "");
+        assert_eq!(clock.fails_at(2, &held, 7), "! queue held 2 1");
+        assert_eq!(clock.at(3, &held, 7), "", "the pause grows");
+        assert_eq!(
+            clock.at(4, &[(Kind::Old, 3)], 8),
+            "! queue held messages wait too long 3 2",
+            "what is over too"
+        );
+        assert_eq!(clock.at(5, &[(Kind::Old, 3)], 8), "");
+        assert_eq!(clock.fails_at(6, &[], 8), "= queue held messages wait too long");
+        assert_eq!(clock.at(6, &[], 9), "");
+        assert_eq!(clock.at(7, &[], 9), "= queue held messages wait too long");
+        assert_eq!(clock.at(903, &[], 9), "", "a word that it is over begins no interval");
+        assert_eq!(clock.at(904, &[], 9), "! 1 0");
+    }
+
+    #[test]
+    fn the_pauses_between_calls_that_fail_are_bounded() {
+        let mut clock = Clock::new();
+        let times: Vec<u64> =
+            (1..2000).filter(|second| !clock.fails_at(*second, &[], 6).is_empty()).collect();
+        assert_eq!(times, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 812, 1112, 1412, 1712]);
     }
 
     #[test]

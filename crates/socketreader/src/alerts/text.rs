@@ -119,16 +119,18 @@ impl Letter<'_> {
         writeln!(out, "\nTo mend:")?;
         for Condition { kind, message, .. } in conditions {
             let message = message.map_or_else(|| "N".to_owned(), |number| number.to_string());
+            let resume = || format!("--resume {name}");
             let remedy = match kind {
-                Kind::Stopped => &[("--resume", "")] as &[(&str, &str)],
+                Kind::Stopped => vec![resume()],
                 Kind::Held | Kind::Unanswered | Kind::Pipe => {
-                    &[("--resume", ""), ("--drop", message.as_str())]
+                    vec![resume(), format!("--drop {name} {message}")]
                 }
-                _ => &[],
+                Kind::Unreadable => vec!["--repair".to_owned()],
+                _ => Vec::new(),
             };
             writeln!(out, "  {}", advice(kind))?;
-            for (option, words) in remedy {
-                writeln!(out, "{}", command(format!("{option} {name} {words}").trim_end()))?;
+            for words in remedy {
+                writeln!(out, "{}", command(&words))?;
             }
         }
         if dead > 0 {
@@ -144,6 +146,9 @@ impl Letter<'_> {
 fn advice(kind: &Kind) -> &'static str {
     match kind {
         Kind::Stopped => "mend what the answer says, then let it go on:",
+        Kind::Unreadable => {
+            "put the file back from a copy, and it goes on by itself; or stop the program, set aside what is damaged, and start it again:"
+        }
         Kind::Held => {
             "mend the receiver; it is tried by itself. To try at once, or to give up the message that is tried:"
         }

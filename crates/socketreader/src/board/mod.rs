@@ -40,6 +40,13 @@ impl Joined {
     }
 }
 
+/// Where the pauses are kept, and those of connections that are not in the configuration just now.
+#[derive(Debug)]
+struct Pauses {
+    file: PathBuf,
+    away: BTreeMap<String, Pause>,
+}
+
 /// All outgoing connections, and who follows what they deliver.
 #[derive(Debug)]
 pub(crate) struct Board {
@@ -47,7 +54,7 @@ pub(crate) struct Board {
     outboxes: Mutex<Arc<[Arc<Outbox>]>>,
     pub(crate) meters: Meters,
     /// Held while the file of the pauses is written.
-    file: Mutex<PathBuf>,
+    pauses: Mutex<Pauses>,
     pub(crate) followers: Followers,
     /// What is wrong with the whole process, by a name of its own.
     warnings: Mutex<BTreeMap<String, Raised>>,
@@ -61,17 +68,18 @@ impl Board {
     pub(crate) fn open(config: &Arc<Config>) -> io::Result<Board> {
         let outputs = config.connections.iter().filter(|connection| !connection.kind.is_input());
         let file = config.general.statedir.path.join(PAUSES);
-        let pauses = pauses::read(&file)?;
+        let mut away = pauses::read(&file)?;
         let outboxes = outputs.map(|connection| {
             let outbox = Outbox::new(&connection.name);
-            outbox.set_pause(pauses.get(&connection.name).cloned());
+            outbox.set_pause(away.remove(&connection.name));
             Arc::new(outbox)
         });
+        let outboxes = outboxes.collect();
         Ok(Board {
             config: Mutex::new(Arc::clone(config)),
-            outboxes: Mutex::new(outboxes.collect()),
+            outboxes: Mutex::new(outboxes),
             meters: Meters::default(),
-            file: Mutex::new(file),
+            pauses: Mutex::new(Pauses { file, away }),
             followers: Followers::default(),
             warnings: Mutex::default(),
         })
@@ -107,6 +115,8 @@ impl Board {
 
     /// Another configuration is in force. The outgoing connections that `anew` names begin anew, paused as they were.
     pub(crate) fn change(&self, config: &Arc<Config>, anew: &[String]) {
+        let mut pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.outboxes();
         let outputs = config.connections.iter().filter(|connection| !connection.kind.is_input());
         let outboxes = outputs.map(|connection| {
             let here = self.outbox(&connection.name);
@@ -114,12 +124,20 @@ impl Board {
                 Some(outbox) => Arc::clone(outbox),
                 None => {
                     let outbox = Outbox::new(&connection.name);
-                    outbox.set_pause(here.and_then(|outbox| outbox.look().pause));
+                    let pause = match here {
+                        Some(outbox) => outbox.look().pause,
+                        None => pauses.away.remove(&connection.name),
+                    };
+                    outbox.set_pause(pause);
                     Arc::new(outbox)
                 }
             }
         });
-        let outboxes = outboxes.collect();
+        let outboxes: Arc<[Arc<Outbox>]> = outboxes.collect();
+        // A connection that comes back is as it was when it left.
+        for gone in before.iter().filter(|before| !outboxes.iter().any(|outbox| outbox.name == before.name)) {
+            pauses.away.extend(gone.look().pause.map(|pause| (gone.name.to_string(), pause)));
+        }
         *self.outboxes.lock().unwrap_or_else(PoisonError::into_inner) = outboxes;
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(config);
     }
@@ -147,10 +165,23 @@ impl Board {
     /// # Errors
     /// What the system says about the file; the change holds until the end of this run then.
     pub(crate) fn set_pause(&self, outbox: &Outbox, pause: Option<Pause>) -> io::Result<()> {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
         outbox.set_pause(pause);
+        self.save(&pauses)
+    }
+
+    /// Lets the pauses survive a restart, as they stand at that moment: whoever has paused without waiting for the file
+    /// may come after an operator who has resumed.
+    ///
+    /// # Errors
+    /// What the system says about the file.
+    pub(crate) fn save_pauses(&self) -> io::Result<()> {
+        self.save(&self.pauses.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn save(&self, pauses: &Pauses) -> io::Result<()> {
         let outboxes = self.outboxes();
-        let all = outboxes.iter().filter_map(|outbox| Some((outbox.name.to_string(), outbox.look().pause?)));
-        pauses::save(&file, all)
+        let here = outboxes.iter().filter_map(|outbox| Some((outbox.name.to_string(), outbox.look().pause?)));
+        pauses::save(&pauses.file, here.chain(pauses.away.clone()))
     }
 }

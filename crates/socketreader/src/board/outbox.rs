@@ -25,6 +25,8 @@ pub(crate) enum Trouble {
     Unwritable,
     /// The command that messages go through fails.
     Pipe,
+    /// The journal cannot be read where its messages are.
+    Unreadable,
 }
 
 impl Trouble {
@@ -37,6 +39,7 @@ impl Trouble {
             Trouble::Mismatched => "mismatched",
             Trouble::Unwritable => "unwritable",
             Trouble::Pipe => "pipe",
+            Trouble::Unreadable => "unreadable",
         }
     }
 }

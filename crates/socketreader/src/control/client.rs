@@ -92,7 +92,7 @@ fn at_rest(config: &Config, name: &str, change: &Change) -> anyhow::Result<Value
     let board = Arc::new(Board::open(&Arc::new(config.clone()))?);
     let (reader, producer) = (journal.reader(), journal.producer(|| {}));
     let who = format!("{} (process {})", server::user(Uid::current()), std::process::id());
-    let ground = Ground { config, board: &board, journal: &reader, producer: &producer };
+    let ground = Ground { board: &board, journal: &reader, producer: &producer };
     let done = ground.perform(name, change, &who).map_err(Error::msg);
     journal.close();
     done

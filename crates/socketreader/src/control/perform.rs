@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use super::select::{MAX_SELECTED, Output, Standing, Which};
 use crate::board::{Board, Pause};
-use crate::config::Config;
 use crate::log;
 
 /// How many records are handed over before they are written.
@@ -73,9 +72,9 @@ impl Change {
 
 /// What a change is made on.
 pub(crate) struct Ground<'a> {
-    pub(crate) config: &'a Config,
     pub(crate) board: &'a Arc<Board>,
     pub(crate) journal: &'a Reader,
+    /// Nobody else's: whatever it is told is about this change.
     pub(crate) producer: &'a Producer,
 }
 
@@ -106,7 +105,7 @@ impl Ground<'_> {
             }
             (Change::Resend(which) | Change::Drop(which), outbox) => {
                 // A connection that is no longer in use may have messages all the same.
-                let output = Output::of(self.journal, self.config, name).ok_or_else(known)?;
+                let output = Output::of(self.journal, name).ok_or_else(known)?;
                 let (count, refused) = self.records(&output, which, matches!(change, Change::Drop(_)))?;
                 if let Some(outbox) = outbox {
                     outbox.changed();
@@ -156,7 +155,7 @@ impl Ground<'_> {
                     Delivery { sequence: *sequence, output: Arc::clone(&name), outcome, note: Vec::new() };
                 if let Err(delivery) = self.producer.record(delivery) {
                     refused.push(json!({ "message": delivery.sequence, "why": "the journal is busy" }));
-                    count -= 1;
+                    count = count.saturating_sub(1);
                 }
             }
             // Written before the next ones, and its results are there.
@@ -166,7 +165,7 @@ impl Ground<'_> {
             for result in results {
                 if let Completion::Unrecorded { delivery, refusal } = result {
                     refused.push(json!({ "message": delivery.sequence, "why": refusal.to_string() }));
-                    count -= 1;
+                    count = count.saturating_sub(1);
                 }
             }
         }

@@ -78,6 +78,7 @@ fn state(look: &Look, is_running: bool, is_in_use: bool) -> &'static str {
         Some(pause) if pause.message().is_some() => "stopped",
         Some(_) => "paused",
         None if !is_running => "at rest",
+        None if has(Trouble::Unreadable) => "cannot read",
         None if has(Trouble::Down) => "no receiver",
         None if has(Trouble::Held) => "held",
         None if has(Trouble::Unwritable) => "cannot write",

@@ -8,8 +8,6 @@ use std::str::FromStr;
 use protogen_core::hl7::Message;
 use protogen_journal::{Exception, JournalError, Reader, Stored};
 
-use crate::config::Config;
-
 /// The most messages of one command.
 pub(crate) const MAX_SELECTED: usize = 1_000_000;
 
@@ -84,21 +82,18 @@ impl Standing {
 pub(crate) struct Output<'a> {
     journal: &'a Reader,
     pub(crate) name: &'a str,
-    inputs: Vec<String>,
     cursor: u64,
     exceptions: std::collections::BTreeMap<u64, Exception>,
 }
 
 impl<'a> Output<'a> {
     /// The one of this name; `None` if the journal has none.
-    pub(crate) fn of(journal: &'a Reader, config: &Config, name: &'a str) -> Option<Output<'a>> {
+    pub(crate) fn of(journal: &'a Reader, name: &'a str) -> Option<Output<'a>> {
         let stats = journal.stats();
         let output = stats.outputs.iter().find(|output| output.name == name)?;
-        let configured = config.outputs().into_iter().find(|output| output.name == name);
         Some(Output {
             journal,
             name,
-            inputs: configured.map(|output| output.inputs).unwrap_or_default(),
             cursor: output.cursor.unwrap_or(stats.next),
             exceptions: journal.exceptions(name).into_iter().collect(),
         })
@@ -155,12 +150,13 @@ impl<'a> Output<'a> {
         if from == u64::MAX {
             return Ok(());
         }
-        self.journal.each(from, |stored| {
+        // By what was in force when each message came: one that was stored before its connection joined the queue is
+        // not this output's, and what waits for an output that has left the configuration still is.
+        self.journal.each_of(self.name, from, |stored| {
             if stored.sequence > last {
                 return ControlFlow::Break(());
             }
-            let is_ours = self.inputs.contains(&stored.connection);
-            if is_ours && which.iter().any(|one| self.matches(one, &stored)) {
+            if which.iter().any(|one| self.matches(one, &stored)) {
                 return visit(stored);
             }
             ControlFlow::Continue(())

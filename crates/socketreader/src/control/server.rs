@@ -109,8 +109,9 @@ fn serve(stream: &UnixStream, shared: &Shared) -> io::Result<()> {
                 Some(Ok(change)) => {
                     let name = request["connection"].as_str().unwrap_or_default();
                     let Shared { board, journal, producer, .. } = shared;
-                    let config = &board.config();
-                    Ground { config, board, journal, producer }.perform(name, &change, &who(stream))
+                    // What another command is refused is none of this one's.
+                    let producer = &producer.another();
+                    Ground { board, journal, producer }.perform(name, &change, &who(stream))
                 }
                 Some(Err(error)) => Err(error),
                 None => Err("this version does not know the command".to_owned()),

@@ -34,8 +34,9 @@ pub(crate) struct Parts {
 
 /// A change of the configuration.
 enum Order {
-    /// These take nothing more. Answered when all that they took is stored, or cannot be.
-    Leave(Vec<String>, Sender<Result<(), String>>),
+    /// These take nothing more. Answered when all that they took is stored, or cannot be. Whoever sets the mark first
+    /// decides: the loop that it is done, or the one who asked that it is not.
+    Leave(Vec<String>, Arc<AtomicBool>, Sender<Result<(), String>>),
     /// Says whether messages are taken.
     Health(Sender<Result<(), String>>),
     /// These are new, and so many peers may be connected from now on.
@@ -72,12 +73,23 @@ impl Reception {
     /// Lets these connections take nothing more, and waits until all that they took is stored.
     ///
     /// # Errors
-    /// What could not be stored.
+    /// What could not be stored; they go on as before then.
     pub(crate) fn leave(&self, names: Vec<String>) -> Result<(), String> {
-        let gone = |_| "the acceptance of messages has ended, or hangs".to_owned();
+        self.leave_within(names, PATIENCE)
+    }
+
+    fn leave_within(&self, names: Vec<String>, limit: Duration) -> Result<(), String> {
+        let gone = || "the acceptance of messages has ended, or hangs".to_owned();
         let (sender, receiver) = channel();
-        self.order(Order::Leave(names, sender));
-        receiver.recv_timeout(PATIENCE).map_err(gone)?
+        let decided = Arc::new(AtomicBool::new(false));
+        self.order(Order::Leave(names, Arc::clone(&decided), sender));
+        match receiver.recv_timeout(limit) {
+            Ok(done) => done,
+            // The order may still wait there: it is off from now on.
+            Err(_) if !decided.swap(true, Ordering::AcqRel) => Err(gone()),
+            // It is being done: the end of it is near.
+            Err(_) => receiver.recv().map_err(|_| gone())?,
+        }
     }
 
     /// Whether messages are taken.
@@ -233,9 +245,9 @@ impl Running {
     fn obey(&mut self, now: Instant) {
         while let Ok(order) = self.orders.try_recv() {
             match order {
-                Order::Leave(names, reply) => {
+                Order::Leave(names, decided, reply) => {
                     // Whoever asked may have given up.
-                    let _ = reply.send(self.leave(&names, now));
+                    let _ = reply.send(self.leave(&names, &decided, now));
                 }
                 Order::Health(reply) => {
                     let _ = reply.send(self.intake.health(now));
@@ -253,20 +265,28 @@ impl Running {
         }
     }
 
-    fn leave(&mut self, names: &[String], now: Instant) -> Result<(), String> {
+    /// Whatever can fail does so before anything is changed: else a connection would be dead that the configuration
+    /// still names.
+    fn leave(&mut self, names: &[String], decided: &AtomicBool, now: Instant) -> Result<(), String> {
         let leaving: Vec<usize> = (0..self.intake.inputs.len())
             .filter(|number| {
                 let input = &self.intake.inputs[*number];
                 !input.leaving && names.iter().any(|name| **name == *input.name)
             })
             .collect();
+        // What was read by now is stored, or it is said that it cannot be.
+        self.intake.turn_ends(&mut self.events, now);
         self.intake.all_stored(&leaving)?;
+        if decided.swap(true, Ordering::AcqRel) {
+            return Err("whoever asked has given up".to_owned());
+        }
         for number in &leaving {
             self.doors.shut_one(*number, &mut self.events);
             self.intake.leave(*number, &mut self.events, now);
         }
+        // What waited for room is stored, or its senders hear that it is not.
         self.intake.turn_ends(&mut self.events, now);
-        self.intake.all_stored(&leaving)
+        Ok(())
     }
 
     /// Connections that we make have come about, or not.
@@ -319,5 +339,82 @@ impl Running {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::io::Write;
+    use std::net::TcpStream;
+
+    use protogen_journal::Journal;
+    use protogen_testkit::Dir;
+
+    use crate::board::Board;
+    use crate::config::{Scope, load};
+    use crate::guard::Guard;
+
+    /// A loop that nobody runs, over a journal that is closed: nothing can be stored. One server, `in`, whose senders
+    /// do not hear what becomes of their messages; its address; and the way for orders.
+    fn running(dir: &Dir) -> (Running, std::net::SocketAddr, Reception) {
+        let out = dir.make("out");
+        let text = format!(
+            "[general]\nuseconnections = in, out\nstatedir = {}\n\
+             [in]\ntranstech = socket\ntransdir = in\nport = 2575\nqueuename = q\nuseack = False\n\
+             [out]\ntranstech = file\ntransdir = out\nqueuename = q\nmessagedir = {}\n",
+            dir.make("state").display(),
+            out.display()
+        );
+        let report = load(&dir.write("sr.cfg", text), Scope::Start);
+        let config = Arc::new(report.config.unwrap());
+        let (journal, _) = Journal::open(&dir.join("state/journal"), config.journal_settings()).unwrap();
+        let (producer, reader) = (journal.producer(|| {}), journal.reader());
+        journal.close();
+        let board = Board::open(&config).unwrap();
+        let connection = Arc::new(config.connections[0].clone());
+        let joined = board.join(&connection);
+        let guard = Arc::new(Guard::open("in", connection.kind.socket().unwrap()).unwrap());
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let entrance = Entrance { connection, listeners: vec![listener], guard };
+        let rejects = Rejects::start(&dir.join("state")).unwrap();
+        let parts =
+            Parts { producer, entrances: vec![(entrance, joined)], journal: reader, rejects, most_peers: 9 };
+        let events = EventLoop::new(&[]).unwrap();
+        let (sender, orders) = channel();
+        let reception = Reception { orders: sender, waker: events.waker() };
+        (Running::new(parts, events, orders).unwrap(), address, reception)
+    }
+
+    #[test]
+    fn a_connection_whose_messages_cannot_be_stored_does_not_leave() {
+        let dir = Dir::new();
+        let (mut running, address, _) = running(&dir);
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(b"\x0bMSH|^~\\&|A|B|C|D|2026||ADT^A01|1|P|2.3\r\x1c\r").unwrap();
+        while !running.intake.has_group() {
+            let event = running.events.wait().unwrap();
+            running.handle(event, Instant::now());
+        }
+        let names = ["in".to_owned()];
+        let why = running.leave(&names, &AtomicBool::new(false), Instant::now()).unwrap_err();
+        assert_eq!(why, "1 messages of in cannot be stored yet; send SIGHUP again when they are");
+        assert!(!running.intake.inputs[0].leaving, "it goes on");
+        drop(TcpStream::connect(address).unwrap());
+        drop(stream);
+    }
+
+    #[test]
+    fn an_order_that_was_given_up_is_not_obeyed_later() {
+        let dir = Dir::new();
+        let (mut running, address, reception) = running(&dir);
+        let why = reception.leave_within(vec!["in".to_owned()], Duration::ZERO).unwrap_err();
+        assert_eq!(why, "the acceptance of messages has ended, or hangs");
+        running.obey(Instant::now());
+        assert!(!running.intake.inputs[0].leaving);
+        drop(TcpStream::connect(address).unwrap());
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use protogen_journal::Reader;
+use protogen_journal::{Reader, Refusal};
 
 use super::answer::Manner;
 use super::parked::Parked;
@@ -34,6 +34,8 @@ pub(super) struct Input {
     pub(super) parked: Parked,
     /// Messages that could not be stored and whose senders would not hear it.
     pub(super) again: VecDeque<Vec<u8>>,
+    /// Why that is so; it was said.
+    pub(super) unstored: Option<Refusal>,
     pub(super) open: usize,
     pub(super) framing_errors: u64,
     /// A message of it was stored in this turn.
@@ -66,6 +68,7 @@ impl Input {
             full: None,
             parked: Parked::default(),
             again: VecDeque::new(),
+            unstored: None,
             open: 0,
             framing_errors: 0,
             stored: false,
@@ -99,6 +102,22 @@ impl Input {
             _ => {}
         }
         self.full = full;
+    }
+
+    /// A message was not stored, and its sender would not hear it: it is tried again.
+    pub(super) fn keep(&mut self, message: Vec<u8>, refusal: Refusal) {
+        self.again.push_back(message);
+        if self.unstored.replace(refusal) != Some(refusal) {
+            log::error!(&self.name, "not stored: {refusal}; it is tried again, nothing is read meanwhile");
+        }
+    }
+
+    /// Says when all of these are stored.
+    pub(super) fn kept(&mut self) {
+        if self.again.is_empty() && self.unstored.take().is_some() {
+            // Whoever saw it begin sees that it is over.
+            log::error!(&self.name, "stored at last; messages are read again");
+        }
     }
 
     /// A connection is of no more use.

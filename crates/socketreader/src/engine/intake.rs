@@ -519,11 +519,7 @@ impl Intake {
                     sender.answer
                 }
                 Err(refusal) if !sender.hears_no && refusal != Refusal::TooLong => {
-                    log::error!(
-                        &input.name,
-                        "not stored: {refusal}; it is tried again, nothing is read meanwhile"
-                    );
-                    input.again.push_back(message.bytes);
+                    input.keep(message.bytes, refusal);
                     Vec::new()
                 }
                 Err(refusal) => {
@@ -547,6 +543,7 @@ impl Intake {
         (self.group.messages, self.group.senders) = (messages, senders);
         for input in &mut self.inputs {
             if std::mem::take(&mut input.stored) {
+                input.kept();
                 input.outboxes.now().iter().for_each(|(outbox, _)| outbox.bell.ring());
             }
         }

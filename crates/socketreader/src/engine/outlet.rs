@@ -3,6 +3,7 @@
 mod answers;
 mod passing;
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -70,7 +71,9 @@ pub(super) struct Outlet {
     pause: Option<Instant>,
     retry: Backoff,
     /// What the journal has not taken.
-    unrecorded: Option<Delivery>,
+    unrecorded: VecDeque<Delivery>,
+    /// When they are offered again.
+    record_at: Option<Instant>,
     dead_in_a_row: u32,
     /// Answers that named other messages, since the last that was right.
     mismatches: u32,
@@ -127,7 +130,8 @@ impl Outlet {
             next_dial: Duration::ZERO,
             pause: None,
             retry: Backoff::up_to(socket.policy.max_pause),
-            unrecorded: None,
+            unrecorded: VecDeque::new(),
+            record_at: None,
             dead_in_a_row: 0,
             mismatches: 0,
             meter: board.meters.of(&connection.name),
@@ -164,7 +168,7 @@ impl Outlet {
 
     /// Goes on as far as it can: call it whenever something has changed.
     pub(super) fn advance(&mut self, events: &mut EventLoop, now: Instant) -> Want {
-        self.record_again();
+        self.record_again(now);
         self.look_up_anew();
         loop {
             if self.line.is_none() && !self.take_line(events) {
@@ -174,7 +178,7 @@ impl Outlet {
             if !self.is_open(events, now) {
                 break;
             }
-            if self.unrecorded.is_some() || self.pause.is_some_and(|due| now < due) {
+            if !self.unrecorded.is_empty() || self.pause.is_some_and(|due| now < due) {
                 break;
             }
             let is_on_its_way = self.current.as_ref().is_some_and(|current| current.sent.is_some());
@@ -199,7 +203,7 @@ impl Outlet {
                 Err(error) => self.hang_up(events, &error.to_string()),
             }
         }
-        self.set_timers(events, now);
+        self.set_timers(events);
         let wants_line = !self.socket.server && self.line.is_none() && !self.dialling && !self.stopping;
         if wants_line { Want::Dial(self.next_dial) } else { Want::Nothing }
     }
@@ -315,17 +319,27 @@ impl Outlet {
 
     fn record(&mut self, sequence: u64, outcome: Outcome, note: Vec<u8>) {
         let delivery = Delivery { sequence, output: Arc::clone(&self.name), outcome, note };
-        self.unrecorded = self.producer.record(delivery).err();
+        if let Err(delivery) = self.producer.record(delivery) {
+            self.not_recorded(delivery);
+        }
     }
 
-    /// A record that the journal did not take; nothing more is delivered until it does.
+    /// A record that the journal did not take; nothing more is delivered until it does. There may be several: one more
+    /// message was on its way when the first was refused.
     pub(super) fn not_recorded(&mut self, delivery: Delivery) {
-        self.unrecorded = Some(delivery);
+        self.unrecorded.push_back(delivery);
+        self.record_at.get_or_insert_with(|| Instant::now() + RECORD_AGAIN);
     }
 
-    fn record_again(&mut self) {
-        if let Some(delivery) = self.unrecorded.take() {
-            self.unrecorded = self.producer.record(delivery).err();
+    fn record_again(&mut self, now: Instant) {
+        if self.record_at.is_none_or(|due| now < due) {
+            return;
+        }
+        self.record_at = None;
+        for delivery in std::mem::take(&mut self.unrecorded) {
+            if let Err(delivery) = self.producer.record(delivery) {
+                self.not_recorded(delivery);
+            }
         }
     }
 
@@ -383,9 +397,8 @@ impl Outlet {
         self.current.as_ref().and_then(|current| current.sent)
     }
 
-    fn set_timers(&self, events: &mut EventLoop, now: Instant) {
-        let again = self.unrecorded.as_ref().map(|_| now + RECORD_AGAIN);
-        let due = [self.pause, self.silent_at(), again].into_iter().flatten().min();
+    fn set_timers(&self, events: &mut EventLoop) {
+        let due = [self.pause, self.silent_at(), self.record_at].into_iter().flatten().min();
         events.update_timer(Owner::OutletTimer(self.number).token(), due);
         let slow = self.line.as_ref().and_then(|line| line.wire.poll_timeout());
         events.update_timer(Owner::Outlet(self.number).token(), slow);
@@ -419,6 +432,6 @@ impl Outlet {
 
     /// Whether no answer is awaited.
     pub(super) fn is_idle(&self) -> bool {
-        self.unrecorded.is_none() && !(self.line.is_some() && self.silent_at().is_some())
+        self.unrecorded.is_empty() && !(self.line.is_some() && self.silent_at().is_some())
     }
 }

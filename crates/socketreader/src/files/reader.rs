@@ -170,7 +170,7 @@ impl Reader {
             Err(error) => return Scan::Failed(format!("{}: {error}", self.settings.dir.display())),
         };
         let (mut settling, mut failed) = (false, None);
-        let (mut taken, mut bytes) = (Vec::new(), 0);
+        let (mut taken, mut bytes, mut set_aside) = (Vec::new(), 0, 0);
         for name in &names {
             match self.take(name) {
                 // The files behind it have to wait, or they would overtake it.
@@ -194,14 +194,14 @@ impl Reader {
                     failed = Some(format!("{}: {error}", self.settings.dir.join(name).display()));
                     break;
                 }
-                Err(error) => self.set_aside(name, &error),
+                Err(error) => set_aside += usize::from(self.set_aside(name, &error)),
             }
             if bytes >= GROUP_BYTES {
                 more = true;
                 break;
             }
         }
-        let count = taken.len();
+        let count = taken.len() + set_aside;
         if let Some(why) = self.store(taken).err().or(failed) {
             return Scan::Failed(why);
         }
@@ -251,10 +251,10 @@ impl Reader {
         same
     }
 
-    fn give_up(&mut self, path: &Path) {
-        if let (Some(name), Ok(file)) = (path.file_name(), fs::symlink_metadata(path)) {
-            self.stuck.insert(name.to_owned(), identity(&file));
-        }
+    fn give_up(&mut self, path: &Path) -> bool {
+        let (Some(name), Ok(file)) = (path.file_name(), fs::symlink_metadata(path)) else { return false };
+        self.stuck.insert(name.to_owned(), identity(&file));
+        true
     }
 
     /// Reads a file; `None` if it is not complete.
@@ -349,22 +349,25 @@ impl Reader {
         }
     }
 
-    /// Moves a file that cannot be taken to `errordir`.
-    fn set_aside(&mut self, name: &OsStr, why: &io::Error) {
+    /// Moves a file that cannot be taken to `errordir`. Says whether the next look does without it.
+    fn set_aside(&mut self, name: &OsStr, why: &io::Error) -> bool {
         let from = self.settings.dir.join(name);
         if why.kind() == io::ErrorKind::NotFound {
-            return;
+            return false;
         }
         let moved = self.move_away(name);
         match moved {
-            Ok(to) => log::error!(&self.name, "{}: {why}; moved to {}", from.display(), to.display()),
+            Ok(to) => {
+                log::error!(&self.name, "{}: {why}; moved to {}", from.display(), to.display());
+                true
+            }
             Err(error) => {
                 log::error!(
                     &self.name,
                     "{}: {why}; cannot be moved away: {error}; it is left",
                     from.display()
                 );
-                self.give_up(&from);
+                self.give_up(&from)
             }
         }
     }

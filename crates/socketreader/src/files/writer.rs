@@ -45,7 +45,7 @@ const LATER: Duration = Duration::from_millis(500);
 /// How often leftovers of a killed run are looked for.
 const SWEEP: Duration = Duration::from_secs(3600);
 /// The pause while the journal takes no records.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
     name: Arc<str>,
@@ -223,6 +223,11 @@ impl Writer {
         let is_late = |group: &[Item]| !group.is_empty() && began.elapsed() > GATHER;
         while self.group.len() < MAX_GROUP && bytes < GROUP_BYTES && !is_late(&self.group) {
             let Some(passed) = self.messages.next(&stop)? else { break };
+            let sequence = passed.stored().sequence;
+            if self.group.iter().any(|item| item.stored.sequence == sequence) {
+                // In place already, and read once more as what waits was looked up anew.
+                continue;
+            }
             bytes += passed.stored().bytes.len();
             self.group.push(Item::of(passed));
         }
@@ -310,17 +315,17 @@ impl Writer {
     fn collect(&mut self) {
         let mut results = Vec::new();
         self.producer.completions(&mut results);
-        for result in results {
-            if let Completion::Unrecorded { delivery, refusal } = result {
-                log::error!(
-                    &self.name,
-                    "message {}: its delivery is not recorded: {refusal}",
-                    delivery.sequence
-                );
-                if refusal != Refusal::NotPending {
-                    self.unrecorded.push(delivery);
-                }
-            }
+        let mut refused = results.into_iter().filter_map(|result| match result {
+            Completion::Unrecorded { delivery, refusal } => Some((delivery, refusal)),
+            _ => None,
+        });
+        // Those that follow are refused because of the first.
+        if let Some((delivery, refusal)) = refused.next() {
+            let sequence = delivery.sequence;
+            log::error!(&self.name, "message {sequence}: its delivery is not recorded: {refusal}");
+            let all = std::iter::once((delivery, refusal)).chain(refused);
+            let again = all.filter(|(_, refusal)| *refusal != Refusal::NotPending);
+            self.unrecorded.extend(again.map(|(delivery, _)| delivery));
         }
         for delivery in std::mem::take(&mut self.unrecorded) {
             self.unrecorded.extend(self.producer.record(delivery).err());

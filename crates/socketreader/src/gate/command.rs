@@ -5,18 +5,17 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::ops::ControlFlow;
-use std::process::{ChildStderr, Command};
+use std::process::ChildStderr;
 use std::time::Instant;
 
 use protogen_core::llp::NoteKind;
 use protogen_core::llp::mllp::{Decoder, Item, Settings, encode_unchanged};
+use protogen_sys::child::shell;
 use protogen_sys::coprocess::{Coprocess, ExchangeError};
 
 use crate::config;
 use crate::log;
 
-/// The shell that reads the site's own text. No value of a message comes near it.
-const SHELL: &str = "/bin/sh";
 /// The longest line of standard error that is shown, in bytes.
 const MAX_LINE: u64 = 1024;
 
@@ -96,10 +95,8 @@ impl Child {
                 Err(error) => log::error!(&self.name, "pipe: {error}; another one is started"),
             }
         }
-        let mut command = Command::new(SHELL);
-        command.arg("-c").arg(&self.settings.command);
-        let (program, stderr) =
-            Coprocess::start(&mut command).map_err(|error| format!("{SHELL}: {error}"))?;
+        let (program, stderr) = Coprocess::start(&mut shell(&self.settings.command))
+            .map_err(|error| format!("the shell for it: {error}"))?;
         log::info!(&self.name, "pipe: started as process {}", program.id());
         let name = self.name.clone();
         std::thread::Builder::new()

@@ -16,7 +16,7 @@ use std::time::Duration;
 use protogen_core::hl7::Message;
 use protogen_journal::{JournalError, Outcome, OutputReader, Reader, Stored};
 
-use crate::board::Outbox;
+use crate::board::{Outbox, Trouble};
 use crate::config::{self, Connection};
 use pipe::{Pipe, Piped};
 use repeats::Repeats;
@@ -95,6 +95,9 @@ pub(crate) struct Gate {
     held: Option<Stored>,
     /// As many may wait.
     max_pending: u64,
+    outbox: Arc<Outbox>,
+    /// The journal could not be read last, which was told.
+    is_unreadable: bool,
 }
 
 impl Gate {
@@ -114,7 +117,9 @@ impl Gate {
         let repeats = Some(rules.dedupe).filter(|window| !window.is_zero()).map(Repeats::new);
         let pipe = rules.pipe.clone().map(|pipe| Pipe::new(pipe, Arc::clone(outbox)));
         let max_pending = connection.max_pending;
-        Ok(Gate { name, journal, messages, rules, repeats, pipe, held: None, max_pending })
+        let outbox = Arc::clone(outbox);
+        let (held, is_unreadable) = (None, false);
+        Ok(Gate { name, journal, messages, rules, repeats, pipe, held, max_pending, outbox, is_unreadable })
     }
 
     /// The next message; `None` when there is none now. Where it has to wait for a command, it asks `stop` time and
@@ -123,6 +128,20 @@ impl Gate {
     /// # Errors
     /// [`GateError`]; a further call tries the same message again.
     pub(crate) fn next(&mut self, stop: &dyn Fn() -> bool) -> Result<Option<Passed>, GateError> {
+        let next = self.pass(stop);
+        match &next {
+            Err(error @ GateError::Journal(_)) => {
+                self.is_unreadable = true;
+                self.outbox.failed(error.to_string());
+                self.outbox.raise(Trouble::Unreadable, || error.to_string());
+            }
+            _ if std::mem::take(&mut self.is_unreadable) => self.outbox.clear(Trouble::Unreadable),
+            _ => {}
+        }
+        next
+    }
+
+    fn pass(&mut self, stop: &dyn Fn() -> bool) -> Result<Option<Passed>, GateError> {
         let next = match self.held.take() {
             Some(held) => Some(held),
             None => self.messages.next()?,

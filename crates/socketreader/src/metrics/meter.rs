@@ -52,7 +52,9 @@ impl Meter {
 
     /// An answer, in its frame or without; an empty one is none.
     pub(crate) fn answered(&self, answer: &[u8]) {
-        let code = match memmem::find(answer, b"\rMSA") {
+        // Some end segments by a line feed.
+        let segment = [&b"\rMSA"[..], b"\nMSA"].iter().find_map(|start| memmem::find(answer, start));
+        let code = match segment {
             // Behind the segment's name stands the separator.
             Some(at) => answer.get(at + 5..at + 7),
             None if answer.contains(&0x06) => Some(&b"ACK"[..]),
@@ -92,7 +94,7 @@ mod tests {
         let meter = Meter::default();
         for answer in [
             &b"\x0bMSH|^~\\&|A\rMSA|AE|1\r\x1c\r"[..],
-            b"MSH|^~\\&|A\rMSA|CA|1",
+            b"MSH|^~\\&|A\nMSA|CA|1\n",
             b"\x0b\x06\x1c\r",
             b"\x0b\x15\x1c\r",
         ] {

@@ -109,7 +109,8 @@ impl Session {
         limit: usize,
         mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> io::Result<Drained> {
-        let mut taken = 0;
+        // Records may be empty: what came off the wire counts too, or one peer could hold up all others.
+        let (mut taken, mut raw) = (0, 0);
         loop {
             match self.tls.reader().read(buffer) {
                 Ok(0) => return Ok(Drained::End),
@@ -132,7 +133,7 @@ impl Session {
             }
             match self.tls.read_tls(&mut self.socket) {
                 Ok(0) => self.ended = true,
-                Ok(_) => {}
+                Ok(count) => raw += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Drained::WouldBlock),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -141,6 +142,9 @@ impl Session {
                 // The peer hears why, if it listens.
                 let _ = self.push(&[]);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, told(&error)));
+            }
+            if raw >= limit.saturating_mul(2) {
+                return Ok(Drained::Stopped);
             }
         }
     }

@@ -1,7 +1,9 @@
 //! What a receiver answers, and what follows from it.
 
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use protogen_core::hl7::{AckCode, Message};
@@ -156,7 +158,9 @@ impl Outlet {
             let pause = Pause::after(sequence, refusal);
             let by = &pause.by;
             log::error!(&self.name, "stopped, {by}: mend it, then socketreader --resume {}", self.name);
-            stop(&self.board, &self.outbox, pause);
+            if let Err(error) = stop(&self.board, &self.outbox, pause) {
+                log::error!(log::GENERAL, "the stop will not survive a restart: {error}");
+            }
         }
         self.meter.tries_again();
         self.record(sequence, Outcome::Tries(tries), note);
@@ -165,15 +169,46 @@ impl Outlet {
 }
 
 /// Pauses the connection. The loop does not wait for the file that makes it survive a restart.
-fn stop(board: &Arc<Board>, outbox: &Arc<Outbox>, pause: Pause) {
-    outbox.set_pause(Some(pause.clone()));
+fn stop(board: &Arc<Board>, outbox: &Arc<Outbox>, pause: Pause) -> io::Result<JoinHandle<()>> {
+    outbox.set_pause(Some(pause));
     let (board, outbox) = (Arc::clone(board), Arc::clone(outbox));
     let keep = move || {
-        if let Err(error) = board.set_pause(&outbox, Some(pause)) {
+        if let Err(error) = board.save_pauses() {
             log::error!(&outbox.name, "the stop will not survive a restart: {error}");
         }
     };
-    if let Err(error) = std::thread::Builder::new().name("pause".to_owned()).spawn(keep) {
-        log::error!(log::GENERAL, "the stop will not survive a restart: {error}");
+    std::thread::Builder::new().name("pause".to_owned()).spawn(keep)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use protogen_testkit::Dir;
+
+    use crate::board::pauses_in;
+    use crate::config::{Scope, load};
+
+    #[test]
+    fn a_stop_that_is_saved_late_does_not_undo_what_an_operator_did_meanwhile() {
+        let dir = Dir::new();
+        let text = format!(
+            "[general]\nuseconnections = in, out\nstatedir = {}\n\
+             [in]\ntranstech = socket\ntransdir = in\nport = 2575\nqueuename = q\n\
+             [out]\ntranstech = socket\ntransdir = out\nport = 2576\nqueuename = q\n",
+            dir.make("state").display(),
+        );
+        let config = Arc::new(load(&dir.write("sr.cfg", text), Scope::Start).config.unwrap());
+        let board = Arc::new(Board::open(&config).unwrap());
+        let outbox = board.outbox("out").unwrap();
+        for sequence in 1..100 {
+            let saving = stop(&board, &outbox, Pause::after(sequence, "AE")).unwrap();
+            board.set_pause(&outbox, None).unwrap();
+            saving.join().unwrap();
+            assert!(!outbox.is_paused(), "{sequence}");
+            assert!(pauses_in(&dir.join("state")).unwrap().is_empty(), "{sequence}");
+        }
+        stop(&board, &outbox, Pause::after(100, "AE")).unwrap().join().unwrap();
+        assert!(outbox.is_paused() && pauses_in(&dir.join("state")).unwrap().contains_key("out"));
     }
 }

@@ -11,7 +11,7 @@ impl Outlet {
     /// Settles what comes next and needs no receiver, while there is none.
     pub(super) fn pass_by(&mut self) {
         while self.current.is_none()
-            && self.unrecorded.is_none()
+            && self.unrecorded.is_empty()
             && !self.stopping
             && !self.outbox.is_paused()
             && let Some(unwanted) = self.feed.take_unwanted()
