@@ -142,8 +142,9 @@ fn a_service_of_init() {
     assert!(inittab().ends_with(&line("respawn")), "{}", inittab());
     home.rooted(&["stop"]).run().success();
     assert!(inittab().ends_with(&line("off")), "{}", inittab());
-    home.rooted(&["start"]).run().success().stdout_contains("it is started already; ");
+    home.rooted(&["start"]).run().success().stdout_contains("started with /srv/my sr.cfg");
     assert!(inittab().ends_with(&line("respawn")) && inittab().contains("h1:2345:respawn:/bin/true"));
+    home.rooted(&["start"]).run().success().stdout_contains("it is started already; ");
     home.rooted(&["remove"]).run().success();
     assert_eq!((inittab(), home.remembered()), (format!("{before}\n"), None));
     assert_eq!(home.dir.join("root/etc/inittab").metadata().unwrap().permissions().mode() & 0o777, 0o640);
