@@ -55,7 +55,7 @@ pub struct Profile {
     pub keep: BTreeMap<String, Vec<[u8; 3]>>,
     /// By field, from 1.
     pub zdm: BTreeMap<usize, Source>,
-    /// By specimen source in capitals; [`UNKNOWN`] is for every other one.
+    /// By specimen source in capitals; `UNKNOWN` is for every other one.
     pub blood_specimen: BTreeMap<String, String>,
     pub time: Times,
     pub limit: Limits,
