@@ -142,6 +142,14 @@ impl Bench {
         let port = free_port()?;
         let ours = self.server("llpdrv", port, &format!("-YIa --priority high -p line -i {port}"))?;
         let theirs = self.program("llpdrv", &format!("-Ya -t line -i {to}%127.0.0.1")).spawn_kept(port)?;
+        // Both ends of the line have to be there.
+        let begun = Instant::now();
+        while let Err(error) = exchange(port, std::iter::once("W".to_owned()), for_carevue) {
+            if begun.elapsed() > LIMIT {
+                return Err(error);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
         Ok([ours, theirs])
     }
 
