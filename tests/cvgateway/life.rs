@@ -268,15 +268,15 @@ fn old_days_are_removed() {
     assert!(days.len() == 2 && days.contains(&"notes".to_owned()), "{days:?}");
 }
 
+/// An idb_direct that waits for the file `go`, and writes "overlap" if another one runs meanwhile.
+const ONE_AT_A_TIME: &str = "cd \"$(dirname \"$0\")/..\"\nmkdir busy || { echo overlap >>asked; exit 192; }\n\
+     echo in >>asked\nwhile ! test -e go; do sleep 0.01; done\nrmdir busy\nexit 7\n";
+
 /// While one admission waits for the census, no other message asks it; results do not wait.
 #[test]
 fn adt_is_one_at_a_time() {
     let site = Site::new().start();
-    site.dir.script(
-        "etc/idb_direct",
-        "cd \"$(dirname \"$0\")/..\"\nmkdir busy || { echo overlap >>asked; exit 192; }\necho in >>asked\n\
-         while ! test -e go; do sleep 0.01; done\nrmdir busy\nexit 7\n",
-    );
+    site.dir.script("etc/idb_direct", ONE_AT_A_TIME);
     let mut streams: Vec<_> = (0..4).map(|n| site.begin(discharge(&n.to_string()).as_bytes())).collect();
     while site.asked().is_empty() {
         std::thread::yield_now();
@@ -303,11 +303,7 @@ fn what_is_finished_after_a_kill_is_one_at_a_time_too() {
     forget_answers(&site);
     site.restart();
     site.dir.write("asked", "");
-    site.dir.script(
-        "etc/idb_direct",
-        "cd \"$(dirname \"$0\")/..\"\nmkdir busy || { echo overlap >>asked; exit 192; }\necho in >>asked\n\
-         while ! test -e go; do sleep 0.01; done\nrmdir busy\nexit 7\n",
-    );
+    site.dir.script("etc/idb_direct", ONE_AT_A_TIME);
     let mut streams = vec![site.begin(admission.as_bytes())];
     while site.asked().is_empty() {
         std::thread::yield_now();

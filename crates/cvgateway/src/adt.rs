@@ -31,15 +31,7 @@ pub(crate) fn handle(tx: &Transaction, message: &Message, event: Event) -> Reply
         return Reply::refused(why);
     }
     let admitted = tx.progress().may_be_admitted;
-    let mut walk = Walk {
-        tx,
-        message,
-        event,
-        patients: all.iter().collect(),
-        of_swap: false,
-        admitted,
-        said: Vec::new(),
-    };
+    let mut walk = Walk::begin(tx, message, event, &all, admitted);
     let reply = walk.go();
     walk.said.push(reply.text);
     Reply { text: walk.said.join("; "), ..reply }
@@ -52,16 +44,7 @@ pub(crate) fn finish(tx: &Transaction, message: &Message, event: Event) -> Reply
         Ok(all) => all,
         Err(why) => return Reply::refused(why),
     };
-    let admitted = false;
-    let walk = Walk {
-        tx,
-        message,
-        event,
-        patients: all.iter().collect(),
-        of_swap: false,
-        admitted,
-        said: Vec::new(),
-    };
+    let walk = Walk::begin(tx, message, event, &all, false);
     let (observed, left) = walk.observed();
     let text = format!("CareVue took it as {event} before the gateway was interrupted; it is not sent again");
     walk.follow_up(&observed, left, text, false)
@@ -82,7 +65,26 @@ struct Walk<'a> {
     said: Vec<String>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    /// At the beginning of its way.
+    fn begin(
+        tx: &'a Transaction<'a>,
+        message: &'a Message<'a>,
+        event: Event,
+        all: &'a [Patient],
+        admitted: bool,
+    ) -> Walk<'a> {
+        Walk {
+            tx,
+            message,
+            event,
+            patients: all.iter().collect(),
+            of_swap: false,
+            admitted,
+            said: Vec::new(),
+        }
+    }
+
     fn go(&mut self) -> Reply {
         for _ in 0..=MAX_CHANGES {
             let census = &self.tx.loaded.census;
