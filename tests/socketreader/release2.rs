@@ -1,5 +1,7 @@
 //! MLLP release 2 with HL7 acknowledgments (`mllp2`): messages are committed, then answered, and the answers are committed.
 
+use std::time::{Duration, Instant};
+
 use super::support::{
     Link, Peer, Router, Setup, acknowledgment, adt, adts, control_id, frame, port, verdict,
 };
@@ -175,6 +177,9 @@ fn what_is_not_stored_is_refused_without_an_answer() {
     committed(&mut link, "AA A");
     link.send(&adt("B"));
     assert_eq!(link.frame(), NAK);
+    // It asks for no acknowledgment, and hears it all the same.
+    link.send(b"MSH|^~\\&|LAB|L|ADT|A|20260101||ADT^A01|NE|P|2.3|||NE|NE\r");
+    assert_eq!(link.frame(), NAK);
     let mut link = full.connect("no");
     link.send(&adt("C"));
     assert_eq!(link.frame(), NAK);
@@ -207,9 +212,12 @@ fn the_answer_delivers_and_is_committed() {
     assert_eq!(link.frame(), messages[0]);
     accept(&mut link, &messages[0]);
     assert_eq!(link.frame(), messages[1]);
-    // Committed, but never answered: it is not delivered.
+    // Committed at half time, but never answered: it is not delivered, and the time begins anew.
+    link.silent_for(Duration::from_millis(500));
     link.send(ACK);
+    let committed = Instant::now();
     link.closed();
+    assert!(committed.elapsed() > Duration::from_millis(900), "{:?}", committed.elapsed());
     router.wait_for_log("no answer within 1 s; message 2 is sent again");
     let mut link = receiver.accept();
     for message in &messages[1..] {

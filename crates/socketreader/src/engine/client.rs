@@ -91,11 +91,6 @@ impl Slots {
     pub(super) fn replies(&mut self) -> Option<&mut Replies> {
         self.replies.as_mut()
     }
-
-    /// Nothing waits to be said.
-    fn is_empty(&self) -> bool {
-        self.slots.is_empty() && self.replies.as_ref().is_none_or(Replies::is_empty)
-    }
 }
 
 #[derive(Debug)]
@@ -135,8 +130,9 @@ impl Client {
         self.ended && self.is_answered()
     }
 
+    /// Replies that wait for commit blocks do not count: whoever asks has let them go.
     pub(super) fn is_answered(&self) -> bool {
-        self.slots.is_empty() && self.wire.backlog() == 0
+        self.slots.slots.is_empty() && self.wire.backlog() == 0
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {

@@ -134,10 +134,6 @@ impl Replies {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
     /// Whether more wait than a peer may leave uncommitted. It must be read all the same, for its commit blocks.
     pub(super) fn are_too_many(&self) -> bool {
         self.bytes > MAX_WAITING
@@ -179,7 +175,10 @@ mod tests {
             assert_eq!(ready(&mut replies, now), "");
             assert_eq!(replies.committed(true, now), Committed::Taken);
         }
-        assert_eq!((ready(&mut replies, now).as_str(), replies.is_empty(), replies.bytes), ("", true, 0));
+        assert_eq!(
+            (ready(&mut replies, now).as_str(), replies.waiting.is_empty(), replies.bytes),
+            ("", true, 0)
+        );
         assert_eq!(replies.poll_timeout(), None);
         assert_eq!(replies.committed(true, now), Committed::Stray);
     }
@@ -226,6 +225,6 @@ mod tests {
         third.committed(false, now);
         third.let_go();
         assert_eq!(ready(&mut third, now), "abc");
-        assert_eq!((third.is_empty(), third.bytes, third.poll_timeout()), (true, 0, None));
+        assert_eq!((third.waiting.is_empty(), third.bytes, third.poll_timeout()), (true, 0, None));
     }
 }
