@@ -55,7 +55,7 @@ impl Sink<'_> {
         match self.slots.replies().map_or(Committed::Stray, |replies| replies.committed(positive, now)) {
             Committed::Taken => log::debug!(name, "{peer}: has our acknowledgment"),
             Committed::Again => {
-                log::error!(name, "{peer}: our acknowledgment was answered NAK, it is sent again")
+                log::error!(name, "{peer}: our acknowledgment was answered NAK, it is sent again");
             }
             Committed::GivenUp => {
                 log::error!(name, "{peer}: our acknowledgment was answered NAK too often, it goes without");
