@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::super::answer::{ACK, commit};
-use super::{Line, Outlet};
+use super::Outlet;
+use super::line::Line;
 use crate::log;
 
 impl Outlet {
