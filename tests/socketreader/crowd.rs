@@ -4,6 +4,7 @@ use std::net::TcpStream;
 
 use protogen_testkit::{TestCommand, raise_open_files};
 
+use super::certificates::TlsClients;
 use super::support::{Router, Setup, adt};
 
 const HL7: &str = "usehl7 = True\nmaxconnections = 20000\ntimeout = 3600";
@@ -93,6 +94,34 @@ fn connections_left_half_way_through_a_handshake() {
     works(&router, &mut link, 1);
     let full = resident(&router);
     // Those that have begun have a buffer for what follows.
+    assert!(full < before + 4096 + crowd * 40, "{before} KiB before, {full} KiB with {crowd} connections");
+    drop(others);
+    works(&router, &mut link, 2);
+    router.files("out", 3 * 21);
+    router.end();
+}
+
+#[test]
+fn connections_that_are_silent_after_their_handshake() {
+    let crowd = crowd();
+    raise_open_files(crowd as u64 + 200).unwrap();
+    let figures = super::support::port();
+    let setup = Setup::new().general(&format!("loglvl = warning\nmetrics = 127.0.0.1:{figures}"));
+    let authority = super::certificates::Authority::new(&setup.dir);
+    let certificate = authority.issue("router", &["localhost"]);
+    let mut router = setup
+        .server_in("in", HL7)
+        .server_in("crowded", &format!("{HL7}\n{}", certificate.options()))
+        .file_out("out", "")
+        .start();
+    let mut link = router.connect("in");
+    works(&router, &mut link, 0);
+    let before = resident(&router);
+    let clients = TlsClients::trusting(&authority.pem());
+    let others: Vec<_> = (0..crowd).map(|_| clients.connect(router.connect("crowded").stream)).collect();
+    assert_eq!(super::metrics::figure(figures, "peers{connection=crowded,direction=in}"), crowd as f64);
+    works(&router, &mut link, 1);
+    let full = resident(&router);
     assert!(full < before + 4096 + crowd * 40, "{before} KiB before, {full} KiB with {crowd} connections");
     drop(others);
     works(&router, &mut link, 2);

@@ -215,16 +215,55 @@ fn a_server_whose_certificate_is_for_another_name() {
     );
 }
 
+/// An extension that makes a certificate that long.
+fn a_megabyte() -> String {
+    format!("1.2.3.4.5 = ASN1:UTF8String:{}\n", "x".repeat(1 << 20))
+}
+
+const TOO_LONG: &str = "TLS: a handshake message has more than 65535 bytes: the certificate is too long";
+
 #[test]
 fn a_server_whose_certificate_has_a_megabyte() {
-    refused(
-        |authority, _| {
-            let long = format!("1.2.3.4.5 = ASN1:UTF8String:{}\n", "x".repeat(1 << 20));
-            authority.issue_for("bad", &["127.0.0.1"], "300", &long)
-        },
-        "",
-        "TLS: a handshake message has more than 65535 bytes: the certificate is too long",
-    );
+    refused(|authority, _| authority.issue_for("bad", &["127.0.0.1"], "300", &a_megabyte()), "", TOO_LONG);
+}
+
+#[test]
+fn clients_whose_certificate_has_a_megabyte() {
+    let (setup, authority, certificate) = setup();
+    let long = authority.issue_for("long", &["localhost"], "300", &a_megabyte());
+    let show = |path: &std::path::Path| path.display().to_string();
+    let options = format!("usehl7 = True\ntlsverify = True\ntlsca = {}\n", show(&authority.pem()));
+    let mut router = setup
+        .server_in("in", &(options + &certificate.options()))
+        .server_in("plain", "usehl7 = True")
+        .file_out("out", "")
+        .start();
+    let mut plain = router.connect("plain");
+    let client = |certificate: &Certificate, version: &str| {
+        let (cert, key) = (show(&certificate.cert), show(&certificate.key));
+        Client::connect(router.port("in"), &["-cert", &cert, "-key", &key, version])
+    };
+    for (number, version) in VERSIONS.into_iter().enumerate() {
+        let mut good = client(&certificate, version);
+        good.accepted("BEFORE");
+        let long: Vec<Client> = (0..5).map(|_| client(&long, version)).collect();
+        for message in 0..10 {
+            plain.exchange(&adt(&format!("P{message}")), &format!("AA P{message}"));
+            good.accepted(&format!("G{message}"));
+        }
+        for mut long in long {
+            assert_eq!(long.exchange(&adt("LONG")), None, "{version}");
+        }
+        router.wait("each is told", || router.log().matches(TOO_LONG).count() == 5 * (number + 1));
+        // Those that were there, and those that come.
+        good.accepted("AFTER");
+        client(&certificate, version).accepted("NEW");
+        plain.exchange(&adt("LAST"), "AA LAST");
+    }
+    let line = router.wait_for_log(TOO_LONG);
+    assert!(line.contains(" - in - ERROR - 127.0.0.1:"), "{line}");
+    assert!(!router.files("out", 48).contains(&adt("LONG")));
+    router.end();
 }
 
 #[test]
