@@ -314,7 +314,7 @@ fn who_speaks_no_tls_or_nothing_at_all_holds_up_nobody() {
 }
 
 /// The certificate that a server shows, as PEM.
-fn shown(router: &Router) -> String {
+pub fn shown(router: &Router) -> String {
     let at = format!("127.0.0.1:{}", router.port("in"));
     let script = format!("openssl s_client -connect {at} </dev/null 2>/dev/null | openssl x509");
     TestCommand::new("sh").args(["-c", &script]).run().success().stdout()

@@ -20,7 +20,7 @@ use crate::config::{self, Config, Connection, General, Kind, Scope, Severity};
 use crate::daemon::make_room;
 use crate::engine::{Dispatch, Entrance, Reception};
 use crate::files::Workers;
-use crate::guard::{Guard, Guards};
+use crate::guard::{Guard, Guards, Renewal};
 use crate::log;
 
 /// What the running program is made of, and how it is changed.
@@ -34,6 +34,8 @@ pub(crate) struct Running {
     pub(crate) listening: Listening,
     pub(crate) reception: Reception,
     pub(crate) dispatch: Dispatch,
+    /// How many peers may be connected at a time.
+    pub(crate) most_peers: usize,
 }
 
 /// The sockets that are listened on, by connection: a change takes them over, so that no peer is turned away meanwhile.
@@ -183,14 +185,16 @@ impl Running {
         let Some(new) = report.config.map(Arc::new) else {
             return log::error!(log::GENERAL, "the configuration is faulty; the one before stays in force");
         };
-        log::set_level(new.general.loglvl);
-        for option in kept_until_restart(&old.general, &new.general) {
-            log::error!(log::GENERAL, "{option} has changed, which takes effect at the next start");
-        }
         let change = Change::between(&old, &new);
-        self.read_files_again(&new, &change);
-        match self.change(&old, &new, &change) {
-            Ok(()) => {
+        let renewals = self.read_files_again(&new, &change);
+        let changed = renewals.and_then(|renewals| self.change(&old, &new, &change).map(|()| renewals));
+        match changed {
+            Ok(renewals) => {
+                renewals.into_iter().for_each(Renewal::take_effect);
+                log::set_level(new.general.loglvl);
+                for option in kept_until_restart(&old.general, &new.general) {
+                    log::error!(log::GENERAL, "{option} has changed, which takes effect at the next start");
+                }
                 log::always!(log::GENERAL, "the configuration is read again: {}", told(&old, &new, &change));
             }
             Err(why) => log::error!(log::GENERAL, "{why}; the configuration before stays in force"),
@@ -200,16 +204,17 @@ impl Running {
     }
 
     /// Certificates and names of those that stay.
-    fn read_files_again(&self, new: &Config, change: &Change) {
-        let guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    fn read_files_again(&self, new: &Config, change: &Change) -> Result<Vec<Renewal>, String> {
+        let guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut renewals = Vec::new();
         for connection in &new.connections {
-            let enters = change.enter.iter().any(|other| other.name == connection.name);
-            if let (Some(guard), Some(socket), false) =
-                (guards.get(&connection.name), connection.kind.socket(), enters)
-            {
-                guard.reload(&connection.name, socket);
+            let name = &connection.name;
+            let enters = change.enter.iter().any(|other| other.name == *name);
+            if let (Some(guard), Some(socket), false) = (guards.get(name), connection.kind.socket(), enters) {
+                renewals.push(guard.read_again(name, socket).map_err(|why| format!("[{name}] {why}"))?);
             }
         }
+        Ok(renewals)
     }
 
     fn change(&mut self, old: &Config, new: &Arc<Config>, change: &Change) -> Result<(), String> {
@@ -222,13 +227,16 @@ impl Running {
         // Whatever can fail fails before anything is changed.
         let entrances = self.entrances(&change.enter)?;
         let most_peers = make_room(new).map_err(|error| format!("{error:#}"))?;
-        self.reception.leave(change.leave.clone())?;
         let of_kind = |input: bool| {
             let leaving =
                 old.connections.iter().filter(move |connection| connection.kind.is_input() == input);
             leaving.map(|connection| connection.name.clone()).filter(|name| change.leave.contains(name))
         };
         let inputs: Vec<String> = of_kind(true).collect();
+        let left = old.connections.iter().filter(|connection| inputs.contains(&connection.name));
+        let left: Vec<_> = left.cloned().map(Arc::new).collect();
+        let back = self.way_back(&left)?;
+        self.reception.leave(change.leave.clone())?;
         self.workers.stop_some(&inputs);
         match self.journal.configure(&new.journal_settings()) {
             Ok(orphans) => {
@@ -240,15 +248,13 @@ impl Running {
                 }
             }
             Err(error) => {
-                // Those that left come back.
-                let left = old.connections.iter().filter(|connection| inputs.contains(&connection.name));
-                let left: Vec<_> = left.cloned().map(Arc::new).collect();
-                let back = self.entrances(&left)?;
-                self.enter(back, &left, most_peers);
+                // Those that left come back, as they were.
+                self.enter(back, &left, self.most_peers);
                 return Err(error.to_string());
             }
         }
         // From here on there is no way back: what cannot be begun is said, and the rest goes on.
+        self.most_peers = most_peers;
         let outputs: Vec<String> = of_kind(false).collect();
         self.board.change(new, &outputs);
         self.workers.stop_some(&outputs);
@@ -291,6 +297,20 @@ impl Running {
                 listeners,
                 guard: Arc::new(guard),
             });
+        }
+        Ok(entrances)
+    }
+
+    /// What lets these begin again, should the others not: with their sockets and by their guards, not by what is in the
+    /// files now.
+    fn way_back(&mut self, connections: &[Arc<Connection>]) -> Result<Vec<Entrance>, String> {
+        let guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut entrances = Vec::new();
+        for connection in connections {
+            let Some(guard) = guards.get(&connection.name).cloned() else { continue };
+            let opened = self.listening.open(connection);
+            let listeners = opened.map_err(|why| format!("[{}] {why}", connection.name))?;
+            entrances.push(Entrance { connection: Arc::clone(connection), listeners, guard });
         }
         Ok(entrances)
     }
