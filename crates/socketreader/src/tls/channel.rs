@@ -263,7 +263,7 @@ mod tests {
             (client, peer)
         });
         while !channel.is_open() {
-            channel.drain(&mut [0; 64], 64, |_| ControlFlow::Continue(())).unwrap();
+            let _ = channel.drain(&mut [0; 64], 64, |_| ControlFlow::Continue(())).unwrap();
             channel.push(&[]).unwrap();
         }
         let (client, peer) = shaking.join().unwrap();
