@@ -4,24 +4,27 @@
 //! what it has taken is stored, before the journal learns of the change: so each message goes where the configuration
 //! said when it came. What is wrong with a new configuration leaves the old one in force.
 
+mod change;
+mod listening;
+
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use protogen_journal::Journal;
-use protogen_sys::services;
 
 use crate::board::{Board, Joined};
-use crate::config::{self, Config, Connection, General, Kind, Scope, Severity};
+use crate::config::{self, Config, Connection, Kind, Scope, Severity};
 use crate::daemon::make_room;
 use crate::engine::{Dispatch, Entrance, Reception};
 use crate::files::Workers;
 use crate::guard::{Guard, Guards, Renewal};
 use crate::log;
+use change::{Change, kept_until_restart, told};
+pub(crate) use listening::Listening;
 
 /// What the running program is made of, and how it is changed.
 pub(crate) struct Running {
@@ -36,60 +39,6 @@ pub(crate) struct Running {
     pub(crate) dispatch: Dispatch,
     /// How many peers may be connected at a time.
     pub(crate) most_peers: usize,
-}
-
-/// The sockets that are listened on, by connection: a change takes them over, so that no peer is turned away meanwhile.
-#[derive(Debug, Default)]
-pub(crate) struct Listening(BTreeMap<String, Vec<TcpListener>>);
-
-impl Listening {
-    /// Binds what a connection listens on, or takes over what is bound already.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub(crate) fn open(&mut self, connection: &Connection) -> Result<Vec<TcpListener>, String> {
-        let Some(socket) = connection.kind.socket().filter(|socket| socket.server) else {
-            return Ok(Vec::new());
-        };
-        let place = socket.place().map_err(|error| error.to_string())?;
-        let addresses = place.to_listen().map_err(|error| error.to_string())?;
-        let mut opened = Vec::new();
-        let mut missing = Vec::new();
-        for address in addresses {
-            match self.find(address) {
-                Some(listener) => opened.push(listener.map_err(|error| error.to_string())?),
-                None => missing.push(address),
-            }
-        }
-        if !missing.is_empty() {
-            opened.extend(services::listen(&missing).map_err(|error| error.to_string())?);
-        }
-        Ok(opened)
-    }
-
-    fn find(&self, address: SocketAddr) -> Option<io::Result<TcpListener>> {
-        let mut all = self.0.values().flatten();
-        let found = all.find(|listener| listener.local_addr().is_ok_and(|here| here == address))?;
-        Some(found.try_clone())
-    }
-
-    /// Keeps a second hold of what a connection listens on.
-    ///
-    /// # Errors
-    /// What the system says: too many open files.
-    pub(crate) fn keep(&mut self, name: &str, listeners: &[TcpListener]) -> io::Result<()> {
-        let held = listeners.iter().map(TcpListener::try_clone).collect::<io::Result<Vec<_>>>()?;
-        self.0.insert(name.to_owned(), held);
-        Ok(())
-    }
-
-    fn keep_only(&mut self, config: &Config) {
-        let is_server = |name: &str| {
-            let connection = config.connections.iter().find(|connection| connection.name == name);
-            connection.and_then(|connection| connection.kind.socket()).is_some_and(|socket| socket.server)
-        };
-        self.0.retain(|name, _| is_server(name));
-    }
 }
 
 /// The thread that reads the configuration again: it may wait for a name server and for the disk.
@@ -134,41 +83,6 @@ impl Reloader {
     pub(crate) fn join(self) -> Option<Running> {
         // A panic was printed by then.
         self.thread.join().ok()
-    }
-}
-
-/// What is different.
-#[derive(Debug, Default)]
-struct Change {
-    /// Gone, or altered: by name.
-    leave: Vec<String>,
-    /// New, or altered.
-    enter: Vec<Arc<Connection>>,
-}
-
-impl Change {
-    fn between(old: &Config, new: &Config) -> Change {
-        let find = |config: &Config, name: &str| {
-            config.connections.iter().find(|connection| connection.name == name).cloned()
-        };
-        let same = |one: &Connection, other: &Connection| {
-            // Its place in the file is no part of it.
-            Connection { line: 0, ..one.clone() } == Connection { line: 0, ..other.clone() }
-        };
-        let stays = |connection: &Connection| {
-            find(new, &connection.name).is_some_and(|other| same(connection, &other))
-        };
-        let (staying, leaving): (Vec<_>, Vec<_>) =
-            old.connections.iter().partition(|connection| stays(connection));
-        let is_new = |connection: &&Connection| !staying.iter().any(|other| other.name == connection.name);
-        Change {
-            leave: leaving.iter().map(|connection| connection.name.clone()).collect(),
-            enter: new.connections.iter().filter(is_new).cloned().map(Arc::new).collect(),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.leave.is_empty() && self.enter.is_empty()
     }
 }
 
@@ -359,31 +273,4 @@ fn told_if_not(name: &str, started: io::Result<()>) {
             "cannot be served: {error}; send SIGHUP again after a change of it, or start anew"
         );
     }
-}
-
-/// The options of `[general]` that count at the start only, of those that differ.
-fn kept_until_restart(old: &General, new: &General) -> Vec<&'static str> {
-    let rows = [
-        ("logfile", old.logfile != new.logfile),
-        ("statedir", old.statedir.path != new.statedir.path),
-        ("durable", old.durable != new.durable),
-        ("metrics", old.metrics != new.metrics),
-    ];
-    rows.into_iter().filter(|(_, differs)| *differs).map(|(option, _)| option).collect()
-}
-
-fn told(old: &Config, new: &Config, change: &Change) -> String {
-    let is_in = |config: &Config, name: &str| config.connections.iter().any(|other| other.name == name);
-    let mut parts = Vec::new();
-    let entering = || change.enter.iter().map(|connection| connection.name.as_str());
-    for (what, names) in [
-        ("new", entering().filter(|name| !is_in(old, name)).collect::<Vec<_>>()),
-        ("altered", entering().filter(|name| is_in(old, name)).collect()),
-        ("gone", change.leave.iter().map(String::as_str).filter(|name| !is_in(new, name)).collect()),
-    ] {
-        if !names.is_empty() {
-            parts.push(format!("{what}: {}", names.join(", ")));
-        }
-    }
-    if parts.is_empty() { "no connection has changed".to_owned() } else { parts.join("; ") }
 }
