@@ -2,7 +2,9 @@
 
 use std::net::TcpStream;
 
-use protogen_testkit::{TestCommand, raise_open_files};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::TcpRepair;
+use protogen_testkit::{TestCommand, not_tested, raise_open_files};
 
 use super::certificates::TlsClients;
 use super::support::{Router, Setup, adt};
@@ -126,6 +128,40 @@ fn connections_that_are_silent_after_their_handshake() {
     drop(others);
     works(&router, &mut link, 2);
     router.files("out", 3 * 21);
+    router.end();
+}
+
+#[test]
+fn peers_that_vanish() {
+    let crowd = crowd().min(1000);
+    raise_open_files(crowd as u64 + 200).unwrap();
+    let figures = super::support::port();
+    let mut router = Setup::new()
+        .general(&format!("loglvl = warning\nmetrics = 127.0.0.1:{figures}"))
+        .server_in("in", HL7)
+        .server_in("crowded", &format!("{HL7}\nkeepalive = 1"))
+        .file_out("out", "")
+        .start();
+    let mut link = router.connect("in");
+    let others: Vec<TcpStream> = (0..crowd)
+        .map(|number| {
+            let mut other = router.connect("crowded");
+            other.raw(&super::support::frame(&adt("HALF"))[..30 * (number % 2)]);
+            other.stream
+        })
+        .collect();
+    let peers = || super::metrics::figure(figures, "peers{connection=crowded,direction=in}");
+    router.wait("all are accepted", || peers() == crowd as f64);
+    // As when their power fails: the system says nothing to the router when they close.
+    for other in others {
+        if let Err(error) = setsockopt(&other, TcpRepair, &1) {
+            return not_tested(format!("half-open peers: {error}"));
+        }
+    }
+    works(&router, &mut link, 0);
+    router.wait("all are found out", || peers() == 0.0);
+    works(&router, &mut link, 1);
+    assert!(!router.files("out", 2 * 21).contains(&adt("HALF")));
     router.end();
 }
 

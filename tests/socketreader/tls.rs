@@ -9,7 +9,7 @@ use protogen_testkit::{Daemon, Dir, TestCommand};
 
 use super::certificates::{Authority, Certificate};
 use super::site::Site;
-use super::support::{Router, Setup, adt, adts, frame, port, verdict};
+use super::support::{Peer, Router, Setup, adt, adts, frame, port, verdict};
 use crate::support::{data, peer, python};
 
 /// `openssl s_client`, with a terminal's end for messages.
@@ -311,6 +311,33 @@ fn who_speaks_no_tls_or_nothing_at_all_holds_up_nobody() {
     // Who is through it may be silent.
     client.accepted("AFTER");
     router.connect("plain").exchange(&adt("D"), "AA D");
+}
+
+#[test]
+fn a_receiver_that_never_ends_its_handshake() {
+    let (setup, authority, certificate) = setup();
+    let port = port();
+    let options = format!("usehl7 = True\ntimeout = 1\ntls = True\ntlsca = {}", authority.pem().display());
+    let silent = Peer::listen_on(port);
+    let router = setup
+        .server_in("in", "usehl7 = True")
+        .client_out("out", port, &options)
+        .file_out("files", "")
+        .start();
+    let mut link = silent.accept();
+    router.connect("in").exchange(&adt("A"), "AA A");
+    router.files("files", 1);
+    let line = router.wait_for_log("TLS: the handshake takes too long");
+    assert!(line.contains(" - out - ERROR - 127.0.0.1:"), "{line}");
+    // It is closed, behind the router's hello, and tried again.
+    while link.stream.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {}
+    drop(silent.accept());
+    drop(silent);
+    let good = python().arg(peer("hl7_server.py")).arg(port.to_string());
+    let good = good.arg(certificate.cert).arg(certificate.key).env("PYTHONUNBUFFERED", "1");
+    let good = Daemon::launch(&good);
+    good.wait_for_stdout("received A");
+    router.wait_for_log("message 1 delivered");
 }
 
 /// The certificate that a server shows, as PEM.
