@@ -13,9 +13,10 @@ use protogen_journal::{Message, Producer, Reader, Refusal};
 use protogen_sys::event_loop::{Drained, EventLoop};
 use rustc_hash::FxHashMap;
 
-use super::answer::Answers;
+use super::answer::{Answers, Manner};
 use super::client::{Client, Slots};
 use super::input::Input;
+use super::replies::{self, Replies};
 use super::sink::Sink;
 use super::token::Owner;
 use super::wire::Wire;
@@ -169,7 +170,9 @@ impl Intake {
                     events.revisit(Owner::Client(id).token());
                 }
                 let decoder = Decoder::new(here.socket.mllp.clone());
-                let slots = Slots::new(Arc::clone(&here.outboxes.meter));
+                let replies = (here.manner == Manner::Release2)
+                    .then(|| Replies::new(&here.socket.mllp, here.socket.timeout));
+                let slots = Slots::new(Arc::clone(&here.outboxes.meter), replies);
                 here.outboxes.meter.peers.fetch_add(1, Ordering::Relaxed);
                 self.clients.insert(
                     id,
@@ -211,7 +214,11 @@ impl Intake {
             }
             return;
         }
-        client.held = false;
+        if std::mem::take(&mut client.held)
+            && let Some(replies) = client.slots.replies()
+        {
+            replies.renew(now);
+        }
         let Client { wire, decoder, slots, peer, .. } = client;
         let mut sink = Sink {
             id,
@@ -239,6 +246,7 @@ impl Intake {
                 if let Some(item) = decoder.handle_eof() {
                     sink.take(item);
                 }
+                slots.replies().into_iter().for_each(Replies::let_go);
             }
             Err(error) => {
                 if let Some(item) = decoder.handle_eof() {
@@ -278,8 +286,15 @@ impl Intake {
         let peers: Vec<u32> =
             self.clients.iter().filter(|(_, client)| client.input == number).map(|(id, _)| *id).collect();
         for id in peers {
+            self.let_go(id);
             self.settle(id, events, now);
         }
+    }
+
+    /// Waits for no commit block of a peer.
+    fn let_go(&mut self, id: u32) {
+        let client = self.clients.get_mut(&id);
+        client.and_then(|client| client.slots.replies()).into_iter().for_each(Replies::let_go);
     }
 
     /// Whether all that these incoming connections took is stored, or its senders hear that it is not.
@@ -323,6 +338,17 @@ impl Intake {
         if client.farewell.is_some_and(|due| due <= now) {
             return self.close(id, events);
         }
+        if let Some(replies) = client.slots.replies().filter(|replies| replies.is_late(now)) {
+            if client.held {
+                // What it sent was not looked at.
+                replies.renew(now);
+                return self.settle(id, events, now);
+            }
+            let Input { name, socket, .. } = &self.inputs[client.input];
+            let (peer, seconds) = (&client.peer, socket.timeout.as_secs_f64());
+            log::error!(name, "{peer}: no commit block for our acknowledgment within {seconds} s, closed");
+            return self.close(id, events);
+        }
         let Client { decoder, slots, peer, .. } = client;
         if let Some(item) = decoder.handle_timeout(now) {
             Sink {
@@ -352,6 +378,15 @@ impl Intake {
             return self.close(id, events);
         }
         if client.is_over() {
+            return self.close(id, events);
+        }
+        if client.slots.replies().is_some_and(|replies| replies.are_too_many()) {
+            log::error!(
+                &self.inputs[client.input].name,
+                "{}: closed, more than {} bytes of acknowledgments wait for its commit blocks",
+                client.peer,
+                replies::MAX_WAITING
+            );
             return self.close(id, events);
         }
         if self.inputs[client.input].leaving && client.farewell.is_none() && client.is_answered() {
@@ -562,8 +597,13 @@ impl Intake {
     }
 
     /// Reads no more; what is being stored is still answered.
-    pub(super) fn stop(&mut self, now: Instant) {
+    pub(super) fn stop(&mut self, events: &mut EventLoop, now: Instant) {
         self.stopping = true;
+        let peers: Vec<u32> = self.clients.keys().copied().collect();
+        for id in peers {
+            self.let_go(id);
+            self.settle(id, events, now);
+        }
         self.inputs.iter_mut().for_each(|input| input.parked.give_up(now));
         self.again_at = Some(now);
     }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod passing;
+mod release2;
 
 use std::collections::VecDeque;
 use std::io;
@@ -93,6 +94,8 @@ struct Line {
     is_open: bool,
     /// A message was delivered here.
     was_of_use: bool,
+    /// Messages sent for which no commit block has come.
+    owed: u32,
 }
 
 /// So many closes without an answer to the same message are told to somebody.
@@ -209,7 +212,10 @@ impl Outlet {
     }
 
     fn begin(&self, stored: Stored) -> Current {
-        let expected = expected(&stored.bytes, self.use_hl7, self.socket.use_ack);
+        let expected = match expected(&stored.bytes, self.use_hl7, self.socket.use_ack) {
+            Expected::Nothing if self.socket.mllp2 => Expected::Commit,
+            expected => expected,
+        };
         let tries = stored.tries;
         Current { stored, expected, sent: None, tries, closes: 0 }
     }
@@ -219,7 +225,8 @@ impl Outlet {
             match Wire::new(stream, Owner::Outlet(self.number).token(), self.manners, &self.guard, events) {
                 Ok(wire) => {
                     let decoder = Decoder::new(self.socket.mllp.clone());
-                    self.line = Some(Line { wire, decoder, peer, is_open: false, was_of_use: false });
+                    self.line =
+                        Some(Line { wire, decoder, peer, is_open: false, was_of_use: false, owed: 0 });
                     return true;
                 }
                 Err(error) => log::error!(&self.name, "{peer}: {error}"),
@@ -266,6 +273,7 @@ impl Outlet {
                 return Ok(true);
             }
             current.sent = Some(now + self.socket.timeout);
+            line.owed += 1;
             log::received_or_sent(&self.name, &line.peer, "sent", &current.stored.bytes, self.dump);
         }
         let backlog = line.wire.backlog();
