@@ -381,6 +381,36 @@ fn a_renewed_certificate_is_taken_up_by_sighup_and_a_broken_one_is_not() {
 }
 
 #[test]
+fn a_renewed_certificate_is_shown_to_a_receiver() {
+    let (setup, authority, certificate) = setup();
+    let show = |path: &std::path::Path| path.display().to_string();
+    let ca = authority.pem();
+    let ours = authority.issue_for("ours", &["localhost"], "-1", "");
+    let port = port();
+    let (cert, key) = (show(&certificate.cert), show(&certificate.key));
+    let strict = ["s_server", "-quiet", "-Verify", "1", "-verify_return_error", "-CAfile", &show(&ca)];
+    let strict = TestCommand::new("openssl").args(strict).args(["-cert", &cert, "-key", &key]);
+    let mut strict = Daemon::launch(&strict.args(["-accept", &port.to_string()]));
+    let options = format!("usehl7 = True\ntlsca = {}\n{}", ca.display(), ours.options());
+    let router = setup.server_in("in", "usehl7 = True").client_out("out", port, &options).start();
+    let line = router.wait_for_log("TLS: the peer does not take our certificate, or wants one");
+    assert!(line.contains(" - out - ERROR - 127.0.0.1:"), "{line}");
+    // With a message on its way it may have closed before that is written.
+    router.connect("in").exchange(&adt("A"), "AA A");
+    let line = router.wait_for_log("; message 1 is sent again");
+    assert!(line.contains("TLS: the peer does not take our certificate"), "{line}");
+    strict.kill_9();
+    let server = python().arg(peer("hl7_server.py")).arg(port.to_string()).args([&cert, &key]).arg(ca);
+    let server = Daemon::launch(&server.env("PYTHONUNBUFFERED", "1"));
+    server.wait_for_stdout("listening");
+    authority.issue("ours", &["localhost"]);
+    router.daemon.signal(Signal::SIGHUP);
+    router.wait_for_log("the configuration is read again: no connection has changed");
+    server.wait_for_stdout("received A");
+    router.wait_for_log("message 1 delivered");
+}
+
+#[test]
 fn each_fault_of_the_files_has_its_message() {
     let dir = Dir::new();
     let authority = Authority::new(&dir);

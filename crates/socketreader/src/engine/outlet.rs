@@ -28,6 +28,7 @@ use crate::gate::Passed;
 use crate::guard::Guard;
 use crate::log;
 use crate::metrics::Meter;
+use crate::tls::is_of_tls;
 
 /// The message that is being delivered.
 struct Current {
@@ -386,7 +387,8 @@ impl Outlet {
                     log::Named(&current.stored.bytes)
                 );
                 log::prod!(&self.name, "not delivered: {}", current.stored.bytes.escape_ascii());
-            } else if line.is_open {
+            // With TLS 1.3 our certificate is refused when the handshake is over on our side.
+            } else if line.is_open && !is_of_tls(why) {
                 log::info!(&self.name, "{}: {why}", line.peer);
             } else {
                 self.guard.failed.fetch_add(1, Ordering::Relaxed);
