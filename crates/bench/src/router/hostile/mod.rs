@@ -95,7 +95,7 @@ pub struct Beside<T> {
     pub refused: usize,
 }
 
-/// Does `work` while a crowd of [`CROWD`] is connected; see [`Crowd`] for what it does.
+/// Does `work` while a crowd of [`CROWD`] is connected: idle, slow, half-open, and with TLS.
 ///
 /// # Errors
 /// What the system says, also a crowd that is not there from the beginning to the end.
