@@ -11,6 +11,7 @@ use crate::board::Trouble;
 use crate::engine::token::Owner;
 use crate::engine::wire::Wire;
 use crate::log;
+use crate::tls::is_of_tls;
 
 /// So many closes without an answer to the same message are told to somebody.
 const CLOSES: u32 = 2;
@@ -92,7 +93,8 @@ impl Outlet {
                     log::Named(&current.stored.bytes)
                 );
                 log::prod!(&self.name, "not delivered: {}", current.stored.bytes.escape_ascii());
-            } else if line.is_open {
+            // With TLS 1.3 our certificate is refused when the handshake is over on our side.
+            } else if line.is_open && !is_of_tls(why) {
                 log::info!(&self.name, "{}: {why}", line.peer);
             } else {
                 self.guard.failed.fetch_add(1, Ordering::Relaxed);
