@@ -171,6 +171,21 @@ fn carevues_answer_decides() {
     }
 }
 
+/// What fits as it comes may not fit with ZDM, which has the address once more: to send it again is of no use.
+#[test]
+fn a_message_that_gets_too_long_is_ae_and_leaves_no_trace_of_a_forward() {
+    let site = Site::new();
+    site.dir.write("etc/cvgateway.toml", "[limit]\nmessage = 4096\n");
+    let site = site.start();
+    site.census(&[0]);
+    let message = ADMISSION.replace("Weg 1^^Ulm", &"x".repeat(3000));
+    let (code, text) = told(&site.send(message.as_bytes()));
+    assert_eq!(code, "AE");
+    assert_eq!(text, "CareVue's form of it cannot be sent: the message is longer than 4096 bytes");
+    assert!(site.fsi.take().is_empty() && site.journal("FWD").is_empty());
+    assert_eq!(site.asked().len(), 1);
+}
+
 /// An id of blanks is none, one between blanks is the id, and one that lost a character would be another patient's.
 #[test]
 fn ids_are_taken_without_blanks_and_never_with_a_lost_character() {
