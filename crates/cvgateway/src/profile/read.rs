@@ -88,7 +88,7 @@ fn blank() -> Profile {
     let zero = Duration::ZERO;
     Profile {
         patient_id: PatientId::Visit,
-        bed_name: BedName(Vec::new()),
+        bed_name: BedName::blank(),
         beds: Vec::new(),
         wards: Vec::new(),
         arterial: Vec::new(),
