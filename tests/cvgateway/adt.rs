@@ -61,6 +61,27 @@ fn a_site_may_use_patient_ids_and_other_beds() {
         "{sent:?}"
     );
     assert_eq!(site.asked()[0], "-e 1 -r 4711 -l A1");
+    // PID-18 is the account number, where there is one.
+    site.census(&[0, 7]);
+    let with_account = ADMISSION.replace("0731-1\r", "0731-1|||||55^x\r").replace("|C1|", "|C2|");
+    site.send(with_account.as_bytes());
+    assert!(segments(&site.fsi.take()[0])[4].starts_with("ZDM|Muster|Eva|55|4711|"));
+}
+
+/// The admit observations of an update are written, those of another event are not looked at.
+#[test]
+fn an_update_writes_its_admit_observations() {
+    let site = Site::new().with_tables().start();
+    site.census(&[7]);
+    assert_eq!(told(&site.send(ADMISSION.replace("A01", "A08").as_bytes())), ("AA".into(), "updated".into()));
+    assert_eq!(site.asked()[1], "-e 8 -r 880011 -l 601-1 -c -H 182.0 -W 75.00");
+    let sent = segments(&site.fsi.take()[0]);
+    assert!(sent[4].contains("|182.0|75.00|"), "{sent:?}");
+    site.census(&[7]);
+    let discharge = ADMISSION.replace("A01", "A03").replace("|C1|", "|C3|");
+    assert_eq!(told(&site.send(discharge.as_bytes())).1, "discharged");
+    assert_eq!(site.asked().len(), 1);
+    assert!(!site.fsi.take()[0].contains("|182.0|"));
 }
 
 #[test]

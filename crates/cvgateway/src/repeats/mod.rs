@@ -218,6 +218,7 @@ mod tests {
             assert_eq!(repeats.begun.len(), MANY_BEGUN + 1);
             let last = text(2 * MANY_BEGUN);
             assert_eq!(look(&repeats, &last, 5), Seen::Begun(progress.clone()));
+            assert_eq!(look(&repeats, &last, 31), Seen::New);
             if is_slow {
                 assert_eq!(look(&repeats, &text(0), 5), Seen::New);
             }
