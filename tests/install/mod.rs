@@ -1,5 +1,7 @@
 //! scripts/install in a root of its own, and what the Debian package is made from.
 
+mod completions;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
