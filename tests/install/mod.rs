@@ -1,5 +1,6 @@
 //! scripts/install in a root of its own, and what the Debian package is made from.
 
+mod account;
 mod completions;
 
 use std::os::unix::fs::PermissionsExt;
