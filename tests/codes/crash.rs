@@ -163,7 +163,7 @@ fn a_full_disk_leaves_the_old_table_and_nothing_else() {
     let dir = Dir::new();
     let disk = match protogen_testkit::tmpfs::Tmpfs::mount(&dir.join("codes"), 6 << 10) {
         Ok(disk) => disk,
-        Err(why) => return println!("not tested: {why}"),
+        Err(why) => return protogen_testkit::not_tested(why),
     };
     dir.write("old.tab", loinc::table(50));
     dir.write("new.tab", loinc::table(20_000));

@@ -243,3 +243,58 @@ fn a_gateway_that_was_killed_has_the_message_again() {
     let lines: Vec<&str> = shown.lines().collect();
     assert!(lines[lines.len() - 2].starts_with("-  G1  "), "{shown}");
 }
+
+#[test]
+fn rotated_logs_are_read() {
+    let dir = Dir::new();
+    dir.make("var/spool/Q");
+    dir.make("var/log");
+    dir.write("var/spool/Q/1", adt("L1"));
+    let line = |day: u32, text: &str| format!("2026-11-{day} 10:00:00,000 in - INFO - L1 {text}\n");
+    let compressed = |text: String| {
+        let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut writer, text.as_bytes()).unwrap();
+        writer.finish().unwrap()
+    };
+    dir.write("var/log/sr.log", line(25, "now"));
+    dir.write("var/log/sr.log.1", line(24, "before"));
+    dir.write("var/log/sr.log-20261123", line(23, "by its date"));
+    // As two runs of gzip append to one file.
+    dir.write(
+        "var/log/sr.log.2.gz",
+        [compressed(line(21, "first")), compressed(line(22, "second"))].concat(),
+    );
+    dir.write("var/log/sr.log.old", line(20, "not a log by its name"));
+    let told = trace(dir.path(), "L1").success().stdout();
+    let lines: Vec<&str> = told.lines().filter_map(|line| Some(line.split_once("INFO - L1 ")?.1)).collect();
+    assert_eq!(lines, ["first", "second", "by its date", "before", "now"], "{told}");
+    // What is no log inside is said, and the rest is told.
+    let broken = dir.write("var/log/sr.log.3.gz", "not compressed");
+    let output = trace(dir.path(), "L1");
+    output.code(1).stdout_contains("L1 now").stderr_contains(&format!("{}: ", broken.display()));
+}
+
+#[test]
+fn links_are_followed_once() {
+    let (dir, disk) = (Dir::new(), Dir::new());
+    disk.make("spool");
+    disk.write("spool/1", adt("K1"));
+    disk.write("sr", "2026-11-25 10:00:00,000 in - INFO - K1 taken\n");
+    dir.make("var/log");
+    let link = |to: &std::path::Path, name: &str| std::os::unix::fs::symlink(to, dir.join(name)).unwrap();
+    link(&disk.join("spool"), "var/spool");
+    link(&disk.join("sr"), "var/log/sr.log");
+    // The same again, and one that leads in a circle.
+    link(&disk.join("spool"), "var/again");
+    link(dir.path(), "var/log/home");
+    link(&disk.join("sr"), "var/log/sr.log.1");
+    let told = trace(dir.path(), "K1").success().stdout();
+    assert_eq!(told.matches("waits in this spool directory").count(), 1, "{told}");
+    assert_eq!(told.matches("K1 taken").count(), 1, "{told}");
+    let (home, var) = (dir.path().display().to_string(), dir.join("var").display().to_string());
+    let told = hl7().args(["trace", "K1", "--in", &home, "--in", &var]).run().success().stdout();
+    assert_eq!(told.matches("waits in this spool directory").count(), 1, "{told}");
+    // A disk that is not mounted may hold what is asked for.
+    link(&disk.join("gone"), "var/elsewhere");
+    trace(dir.path(), "K1").code(1).stderr_contains("var/elsewhere: ");
+}

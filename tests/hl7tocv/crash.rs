@@ -183,7 +183,7 @@ fn a_full_disk_blocks_the_queue_and_loses_nothing() {
     {
         let disk = match Tmpfs::mount(&queue(area), 128) {
             Ok(disk) => disk,
-            Err(why) => return println!("not tested: {why}"),
+            Err(why) => return protogen_testkit::not_tested(why),
         };
         site.put("1");
         let filler = disk.fill();

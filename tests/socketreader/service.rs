@@ -118,7 +118,8 @@ fn a_service_of_init() {
             .code(1)
             .stderr_contains("is not installed; say: socketreader-service install");
     }
-    home.rooted(&["install"]).run().success().stdout_contains("not done, because of --root: telinit q");
+    let installed = home.rooted(&["install", "--user", "root"]).run();
+    installed.success().stdout_contains("not done, because of --root: telinit q");
     let line = |action: &str| format!("sr:2345:{action}:{}/bin/socketreader-service debug\n", home.path());
     let text = inittab();
     assert!(text.starts_with(&format!("{before}\n")) && text.ends_with(&line("off")), "{text}");
@@ -148,7 +149,14 @@ fn a_service_of_init() {
     home.rooted(&["remove"]).run().success();
     assert_eq!((inittab(), home.remembered()), (format!("{before}\n"), None));
     assert_eq!(home.dir.join("root/etc/inittab").metadata().unwrap().permissions().mode() & 0o777, 0o640);
-    // As another user.
+    // As another user; the owner of var, where none is named.
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(home.dir.join("home/var"), Some(1), None).unwrap();
+    }
+    let owner = TestCommand::new("stat").args(["-c", "%U"]).arg(home.dir.join("home/var")).run().stdout();
+    let told = home.rooted(&["install"]).run();
+    told.success().stdout_contains(&format!("installed for init(8), to run as {};", owner.trim_end()));
+    home.rooted(&["remove"]).run().success();
     home.rooted(&["install", "--user", "hl7"]).run().success();
     let line = format!(
         "sr:2345:off:/bin/su -s /bin/sh hl7 -c \"exec {}/bin/socketreader-service debug\"\n",

@@ -151,7 +151,7 @@ fn a_small_file_system_gets_full_and_goes_away() {
     let dir = Dir::new();
     let small = match Tmpfs::mount(&dir.join("small"), 64) {
         Ok(small) => small,
-        Err(why) => return eprintln!("not tested: {why}"),
+        Err(why) => return protogen_testkit::not_tested(why),
     };
     let filler = small.fill();
     let error = std::fs::write(small.path().join("x"), "x").unwrap_err();

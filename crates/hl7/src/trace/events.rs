@@ -165,13 +165,22 @@ pub(super) struct Found {
     pub(super) events: Vec<Event>,
     /// Logs, to be searched when the control ids are known.
     pub(super) logs: Vec<PathBuf>,
+    /// Directories and logs that were met, by device and inode.
+    pub(super) seen: BTreeSet<(u64, u64)>,
     /// What could not be read.
     pub(super) troubles: Vec<String>,
 }
 
 impl Found {
     pub(super) fn new(key: Key, max_size: usize) -> Found {
-        Found { key, max_size, events: Vec::new(), logs: Vec::new(), troubles: Vec::new() }
+        Found {
+            key,
+            max_size,
+            events: Vec::new(),
+            logs: Vec::new(),
+            seen: BTreeSet::new(),
+            troubles: Vec::new(),
+        }
     }
 
     pub(super) fn add(&mut self, time: SystemTime, id: String, place: &std::path::Path, what: What) {

@@ -1,11 +1,13 @@
 //! Lines of logs that name a message.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use flate2::read::MultiGzDecoder;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -15,19 +17,36 @@ use super::events::{Found, What};
 /// The longest line that is looked at, in bytes.
 const MAX_LINE: usize = 64 << 10;
 
+/// Whether a file is a log, by its name: `NAME.log` or `log`, or one of these as logrotate(8) leaves it: `NAME.log.1`,
+/// `NAME.log-20261128`, both with `.gz` behind it where it is compressed.
+pub(super) fn is_one(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let rotated = name.trim_end_matches(|character: char| character.is_ascii_digit());
+    // A date may have a time behind it: -20261128-1795824000.
+    let dated = rotated.trim_end_matches(|character: char| character == '-' || character.is_ascii_digit());
+    let numbered = rotated.strip_suffix('.').filter(|_| rotated.len() < name.len());
+    let dated = Some(dated).filter(|_| rotated.ends_with('-') && rotated.len() < name.len());
+    [Some(name), numbered, dated].into_iter().flatten().any(|name| name.ends_with(".log") || name == "log")
+}
+
 /// Adds the lines that name one of these control ids as a word.
-pub(super) fn search(log: &Path, ids: &BTreeSet<String>, found: &mut Found) -> anyhow::Result<()> {
-    let mut lines = match File::open(log) {
-        Ok(file) => BufReader::new(file),
-        Err(error) => {
-            found.troubles.push(format!("{}: {error}", log.display()));
-            return Ok(());
-        }
-    };
+pub(super) fn search(log: &Path, ids: &BTreeSet<String>, found: &mut Found) {
+    if let Err(error) = lines_of(log, ids, found) {
+        found.troubles.push(format!("{}: {error}", log.display()));
+    }
+}
+
+fn lines_of(log: &Path, ids: &BTreeSet<String>, found: &mut Found) -> io::Result<()> {
+    let file = File::open(log)?;
+    let is_compressed = log.extension() == Some(OsStr::new("gz"));
+    let text: Box<dyn Read> =
+        if is_compressed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let mut lines = BufReader::new(text);
     let mut line = Vec::new();
     loop {
         line.clear();
-        if std::io::Read::take(&mut lines, MAX_LINE as u64).read_until(b'\n', &mut line)? == 0 {
+        if Read::take(&mut lines, MAX_LINE as u64).read_until(b'\n', &mut line)? == 0 {
             return Ok(());
         }
         let text = String::from_utf8_lossy(&line);
@@ -75,6 +94,17 @@ mod tests {
         assert!(is_named("\"A1\"", "A1"));
         assert!(!is_named("A11 BA1", "A1"));
         assert!(is_named("A11 A1", "A1"));
+    }
+
+    #[test]
+    fn logs_and_what_rotation_makes_of_them() {
+        for name in ["a.log", "log", "a.log.1", "log.12.gz", "a.log-20261128", "a.log-20261128-1795824000.gz"]
+        {
+            assert!(is_one(OsStr::new(name)), "{name}");
+        }
+        for name in ["a.log.", "a.log-", "1", "blog", "a.log.old", "catalog.1", "a.login", "log1", ".gz"] {
+            assert!(!is_one(OsStr::new(name)), "{name}");
+        }
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args, max_size: usize, output: &mut Output) -> anyhow::
     }
     let ids = found.ids();
     for log in std::mem::take(&mut found.logs) {
-        logs::search(&log, &ids, &mut found)?;
+        logs::search(&log, &ids, &mut found);
     }
     let Found { mut events, troubles, .. } = found;
     events.sort_by_key(Event::order);

@@ -175,7 +175,7 @@ fn a_full_file_system_is_named_and_leaves_the_old_file() {
     let dir = Dir::new();
     let small = match Tmpfs::mount(&dir.join("small"), 64) {
         Ok(small) => small,
-        Err(why) => return eprintln!("not tested: {why}"),
+        Err(why) => return protogen_testkit::not_tested(why),
     };
     let path = small.path().join("file");
     durable::write(&RealFiles, &path, OLD).unwrap();

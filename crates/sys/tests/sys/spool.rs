@@ -179,7 +179,7 @@ fn a_message_moves_to_a_log_on_another_file_system() {
     let dir = Dir::new();
     let other = match Tmpfs::mount(&dir.join("log"), 512) {
         Ok(other) => other,
-        Err(why) => return eprintln!("not tested: {why}"),
+        Err(why) => return protogen_testkit::not_tested(why),
     };
     let (queue, mut producer) = (queue(&dir), producer(&dir));
     let message = vec![b'm'; 200_000];

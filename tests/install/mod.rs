@@ -1,5 +1,8 @@
 //! scripts/install in a root of its own, and what the Debian package is made from.
 
+mod account;
+mod completions;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -115,6 +118,58 @@ fn uninstalling_leaves_what_is_the_sites() {
     let mut left: Vec<&str> = left.lines().collect();
     left.sort_unstable();
     assert_eq!(left, ["./usr/hl7/etc/units.tab", "./usr/hl7/var/spool/ANAE_IOP/1"]);
+}
+
+/// A prefix that others use too, with a directory of the installation that is there and empty.
+#[test]
+fn directories_of_others_stay() {
+    let root = Dir::new();
+    let prefix = &["--prefix", "/usr/local"];
+    root.make("root/usr/local/share/man/man8");
+    root.make("root/usr/local/games");
+    installed(&root, prefix).success();
+    root.make("root/usr/local/var/spool/OURS");
+    installed(&root, prefix).success();
+    install(&root, &["--uninstall", "--prefix", "/usr/local"]).success();
+    let left = TestCommand::new("find").args(["usr/local"]).in_dir(root.join("root")).run().stdout();
+    let mut left: Vec<&str> = left.lines().map(|line| line.trim_start_matches("usr/local")).collect();
+    left.sort_unstable();
+    let expected =
+        ["", "/games", "/share", "/share/man", "/share/man/man8", "/var", "/var/spool", "/var/spool/OURS"];
+    assert_eq!(left, expected);
+}
+
+#[test]
+fn units_and_examples_name_the_prefix() {
+    let root = Dir::new();
+    installed(&root, &["--prefix", "/opt/hl7"]).success();
+    for directory in ["share/systemd", "share/examples", "etc"] {
+        for entry in root.join(format!("root/opt/hl7/{directory}")).read_dir().unwrap() {
+            let entry = entry.unwrap().path();
+            // A program is told by PG_HOME.
+            if entry.is_file() && !entry.ends_with("idb_direct") {
+                let text = String::from_utf8_lossy(&std::fs::read(&entry).unwrap()).into_owned();
+                assert!(!text.contains("/usr/hl7"), "{}", entry.display());
+            }
+        }
+    }
+    for (file, line) in [
+        (
+            "systemd/cvgateway.service",
+            "ExecStart=/opt/hl7/bin/cvgateway $ARGUMENTS\nEnvironment=PG_HOME=/opt/hl7 ",
+        ),
+        ("systemd/cvgateway.service", "EnvironmentFile=/opt/hl7/etc/cvgateway.args\n"),
+        ("systemd/llpdrv@.service", "\nEnvironment=PG_HOME=/opt/hl7 "),
+        ("systemd/socketreader.service", "\nExecStart=/opt/hl7/bin/socketreader "),
+        ("systemd/socketreader.service", "\nReadWritePaths=-/opt/hl7/var\n"),
+        ("examples/crontab.example", "\nPG_HOME=/opt/hl7\n* * * * * /opt/hl7/bin/hl7tocv --all batch\n"),
+    ] {
+        let text = root.text(format!("root/opt/hl7/share/{file}"));
+        // Comments may stand between.
+        let text: String = text.split_inclusive('\n').filter(|line| !line.starts_with('#')).collect();
+        assert!(text.contains(line), "{file}: {line}: {text}");
+    }
+    installed(&root, &["--prefix", "/opt/a|b"]).code(1).stderr_contains("only letters, digits and");
 }
 
 #[test]
