@@ -61,6 +61,27 @@ fn a_site_may_use_patient_ids_and_other_beds() {
         "{sent:?}"
     );
     assert_eq!(site.asked()[0], "-e 1 -r 4711 -l A1");
+    // PID-18 is the account number, where there is one.
+    site.census(&[0, 7]);
+    let with_account = ADMISSION.replace("0731-1\r", "0731-1|||||55^x\r").replace("|C1|", "|C2|");
+    site.send(with_account.as_bytes());
+    assert!(segments(&site.fsi.take()[0])[4].starts_with("ZDM|Muster|Eva|55|4711|"));
+}
+
+/// The admit observations of an update are written, those of another event are not looked at.
+#[test]
+fn an_update_writes_its_admit_observations() {
+    let site = Site::new().with_tables().start();
+    site.census(&[7]);
+    assert_eq!(told(&site.send(ADMISSION.replace("A01", "A08").as_bytes())), ("AA".into(), "updated".into()));
+    assert_eq!(site.asked()[1], "-e 8 -r 880011 -l 601-1 -c -H 182.0 -W 75.00");
+    let sent = segments(&site.fsi.take()[0]);
+    assert!(sent[4].contains("|182.0|75.00|"), "{sent:?}");
+    site.census(&[7]);
+    let discharge = ADMISSION.replace("A01", "A03").replace("|C1|", "|C3|");
+    assert_eq!(told(&site.send(discharge.as_bytes())).1, "discharged");
+    assert_eq!(site.asked().len(), 1);
+    assert!(!site.fsi.take()[0].contains("|182.0|"));
 }
 
 #[test]
@@ -169,6 +190,21 @@ fn carevues_answer_decides() {
         let (answer, text) = told(&site.send(ADMISSION.replace("A01", "A03").as_bytes()));
         assert_eq!((answer.as_str(), text.contains(said)), (code, true), "{n}: {text}");
     }
+}
+
+/// What fits as it comes may not fit with ZDM, which has the address once more: to send it again is of no use.
+#[test]
+fn a_message_that_gets_too_long_is_ae_and_leaves_no_trace_of_a_forward() {
+    let site = Site::new();
+    site.dir.write("etc/cvgateway.toml", "[limit]\nmessage = 4096\n");
+    let site = site.start();
+    site.census(&[0]);
+    let message = ADMISSION.replace("Weg 1^^Ulm", &"x".repeat(3000));
+    let (code, text) = told(&site.send(message.as_bytes()));
+    assert_eq!(code, "AE");
+    assert_eq!(text, "CareVue's form of it cannot be sent: the message is longer than 4096 bytes");
+    assert!(site.fsi.take().is_empty() && site.journal("FWD").is_empty());
+    assert_eq!(site.asked().len(), 1);
 }
 
 /// An id of blanks is none, one between blanks is the id, and one that lost a character would be another patient's.

@@ -133,6 +133,12 @@ fn looks(printed: &str) -> Vec<String> {
     printed.lines().filter_map(look).collect()
 }
 
+/// The census of a table without those who were discharged.
+fn who_is_here(census: &str) -> String {
+    let here: Vec<&str> = census.split(' ').filter(|one| !one.ends_with('!')).collect();
+    if here.is_empty() { "-".to_owned() } else { here.join(" ") }
+}
+
 /// First a dry run, which shows what the real idb_direct finds and changes nothing, then the message itself.
 #[test]
 fn every_row_of_the_case_table_with_the_real_census() {
@@ -142,7 +148,7 @@ fn every_row_of_the_case_table_with_the_real_census() {
         let name = row.name;
         ward.set_census(row.before);
         let (before, received) = (ward.census(), ward.journal("REQ").len());
-        assert_eq!(before, row.before, "{name}");
+        assert_eq!(before, who_is_here(row.before), "{name}");
         let message = message(row.event, row.patients, id);
         let file = ward.dir.write("message.hl7", &message);
         let dry = ward.program().arg("--dry-run").arg(file).args(ward.arguments()).run();
@@ -158,9 +164,7 @@ fn every_row_of_the_case_table_with_the_real_census() {
         let sent: Vec<String> = journal[forwarded..].iter().map(|(_, message)| got(message)).collect();
         forwarded = journal.len();
         assert_eq!(sent, row.sent(), "{name}");
-        if row.after != "*" {
-            assert_eq!(ward.census(), row.after, "{name}");
-        }
+        assert_eq!(ward.census(), row.after, "{name}");
         let shown: Vec<String> = row
             .taken_bed()
             .map(|bed| format!("HL7: patient 1001 is on the waiting list: bed {bed} is occupied"))

@@ -4,7 +4,7 @@ use super::support::{Manner, Site, address, told, transact};
 use protogen_testkit::daemon::Signal;
 use std::io::Read;
 
-fn discharge(id: &str) -> String {
+pub fn discharge(id: &str) -> String {
     format!(
         "MSH|^~\\&|ADM|HOSP|CVGATEWAY|060_IOP|||ADT^A03|{id}|P|2.3\rEVN|A03|\rPID|1||1\rPV1|1|I|IOP^601^1||||||||||||||||77\r"
     )

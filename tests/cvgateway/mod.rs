@@ -1,6 +1,7 @@
 //! The gateway, as its senders and its administrator see it.
 
 mod adt;
+mod bounds;
 mod cases;
 mod crash;
 mod golden;

@@ -284,6 +284,40 @@ fn admit_observations_go_to_idb_direct_and_never_to_cli() {
     assert_eq!((code.as_str(), text.as_str()), ("AE", "not written: the patient is not in the census"));
 }
 
+/// The unit and the bounds are told, for an AA alone would hide them; what else is left out is named and no more.
+#[test]
+fn a_mail_is_sent_for_the_unit_and_the_bounds_only() {
+    let site = Site::new().with_tables();
+    site.dir.script("sendmail", "cat >>\"$(dirname \"$0\")/mails\"\n");
+    let site = site.start();
+    for (id, (given, why)) in [
+        ("<8|mmol/l", None),
+        ("|mmol/l", None),
+        ("4^5|mmol/l", None),
+        ("4|mmol/l|||||X", None),
+        ("4|", Some("it has no unit")),
+        ("4|kg", Some("kg does not convert to mmol/l")),
+        ("4|furlongs", Some("the unit \"furlongs\" is not known")),
+        ("8.1|mmol/l", Some("its value is outside of 0 to 8 mmol/l")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let given = format!("NM|6298-4||{given}");
+        assert_eq!(told(&site.send(oru(id, "", &[&given]).as_bytes())).0, "AE", "{given}");
+        let Some(why) = why else { continue };
+        crate::support::wait_until(|| {
+            site.dir.join("mails").exists()
+                && site
+                    .dir
+                    .text("mails")
+                    .contains(&format!("6298-4: {why}\nThe message is in the journal: {id} "))
+        });
+    }
+    // They are sent one after the other, so that none is on its way any more.
+    assert_eq!(site.dir.text("mails").matches("Subject: ").count(), 4, "{}", site.dir.text("mails"));
+}
+
 /// A temperature is sent under the row of its specimen, and in that row's unit.
 #[test]
 fn a_reference_range_in_another_unit_is_dropped_also_for_temperatures() {

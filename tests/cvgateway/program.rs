@@ -52,6 +52,23 @@ fn check_names_every_fault() {
     site.program().arg("--check").run().success();
 }
 
+/// Beds that the name cannot tell apart are a warning, and at the start too.
+#[test]
+fn check_warns_of_a_bed_name_without_the_ward() {
+    let site = Site::new().with_tables();
+    site.dir.write("etc/cvgateway.toml", "wards = [\"ICU\", \"IMC\"]\n");
+    let output = site.program().arg("--check").run();
+    output
+        .success()
+        .stderr_contains("warning: ")
+        .stderr_contains("cvgateway.toml: bed-name: wards names several");
+    let site = site.start();
+    assert!(site.daemon_log().contains("cvgateway.toml: bed-name: wards names several"));
+    site.dir.write("etc/cvgateway.toml", "wards = [\"IOP\"]\n");
+    let quiet = site.program().arg("--check").run().success().stderr();
+    assert!(!quiet.contains("bed-name"), "{quiet}");
+}
+
 #[test]
 fn a_dry_run_prints_the_cases_and_sends_nothing() {
     let site = Site::new();

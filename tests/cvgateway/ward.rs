@@ -80,7 +80,8 @@ impl Ward {
         crate::support::carevue_sim(&self.state).args(arguments.split_whitespace())
     }
 
-    /// Everybody leaves; then the patients of a table's census (`PATIENT=BED`, `-` for nobody) come.
+    /// Everybody leaves; then the patients of a table's census (`PATIENT=BED`, `-` for nobody) come, and `PATIENT!` leaves
+    /// again.
     pub fn set_census(&self, census: &str) {
         std::fs::remove_file(self.state.join("state.json")).unwrap();
         init(&self.simulator(""));
@@ -88,7 +89,16 @@ impl Ward {
         std::fs::remove_dir_all(self.dir.join("var/spool")).unwrap();
         self.dir.make("var/spool");
         for one in census.split(' ').filter(|one| *one != "-") {
-            self.simulator(&format!("admit {}", one.replace('=', " "))).run().success();
+            let record = one.strip_suffix('!');
+            let admitted = record.map_or(one.replace('=', " "), str::to_owned);
+            self.simulator(&format!("admit {admitted}")).run().success();
+            if let Some(record) = record {
+                let discharge = format!(
+                    "MSH|^~\\&|CVGATEWAY|060_IOP|ADT|060_IOP|||ADT^A03|d|P|2.1\rEVN|A03\rPID|1||{record}\rZDM|\r"
+                );
+                let answer = transact(address(&self.interface), discharge.as_bytes()).unwrap();
+                assert!(String::from_utf8(answer).unwrap().contains("|AA|"));
+            }
         }
     }
 

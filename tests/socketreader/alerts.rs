@@ -3,6 +3,8 @@
 use protogen_testkit::TestCommand;
 use protogen_testkit::smtp::{Manner, SmtpServer};
 
+use super::certificates::Authority;
+use super::reload::reload;
 use super::support::{Peer, Router, Setup, acknowledgment, adt, adts};
 
 /// What stands between two calls in the file of them.
@@ -277,6 +279,73 @@ fn a_disk_that_does_not_come_back_is_told_while_it_hangs() {
     let router = setup.start_with(&command);
     put(&router, 1);
     assert!(call(&router, "disk slow").contains("storing a group of messages took"));
+}
+
+/// The calls about certificates, by their first lines without the host.
+fn about_certificates(router: &Router) -> Vec<String> {
+    let subjects = calls(router).into_iter().map(|call| call.lines().next().unwrap().to_owned());
+    let subjects = subjects.filter(|subject| subject.contains("certificate"));
+    subjects.map(|subject| subject.split(" on ").next().unwrap().to_owned()).collect()
+}
+
+/// Has the alerts look twice at least.
+fn looked_at(router: &Router) {
+    std::fs::remove_dir(router.dir.join("files")).unwrap();
+    put(router, 1);
+    call(router, "files: cannot write files; 1 message waiting");
+    router.dir.make("files");
+    call(router, "files: recovered: cannot write files");
+}
+
+#[test]
+fn a_certificate_30_days_before_its_end() {
+    let mut authority = None;
+    let mut router = calling("mailinterval = 1", |setup| {
+        let signer = authority.insert(Authority::new(&setup.dir));
+        let soon = signer.issue_for("shown", &["localhost"], "29", "");
+        let later = signer.issue_for("later", &["localhost"], "31", "");
+        setup
+            .server_in("soon", &format!("usehl7 = True\n{}", soon.options()))
+            .server_in("later", &format!("usehl7 = True\n{}", later.options()))
+            .file_out("files", "")
+    });
+    let authority = authority.unwrap();
+    let told = call(&router, "certificate ends on ");
+    assert!(
+        told.contains("  certificate ends, since 20") && told.contains("[soon] the certificate ends on 20"),
+        "{told}"
+    );
+    assert!(!told.contains("[later]"), "{told}");
+    looked_at(&router);
+    assert_eq!(about_certificates(&router), ["certificate ends"]);
+    let renew = |days: &str| {
+        let line = reload(&router, |text| {
+            authority.issue_for("shown", &["localhost"], days, "");
+            text
+        });
+        assert!(line.contains("no connection has changed"), "{line}");
+    };
+    // Not renewed for long enough: this one is told as well.
+    renew("20");
+    router.wait("a second call", || about_certificates(&router).len() == 2);
+    renew("300");
+    call(&router, "recovered: certificate ends");
+    let all = ["certificate ends", "certificate ends", "recovered: certificate ends"];
+    assert_eq!(about_certificates(&router), all);
+    router.end();
+}
+
+#[test]
+fn a_certificate_of_a_connection_that_is_gone() {
+    let mut router = calling("", |setup| {
+        let soon = Authority::new(&setup.dir).issue_for("soon", &["localhost"], "20", "");
+        setup.server_in("tls", &format!("usehl7 = True\n{}", soon.options())).file_out("files", "")
+    });
+    call(&router, "certificate ends on ");
+    let line = reload(&router, |text| text.replacen(", tls", "", 1));
+    assert!(line.contains("gone: tls"), "{line}");
+    call(&router, "recovered: certificate ends");
+    router.end();
 }
 
 #[test]

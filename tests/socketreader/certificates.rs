@@ -1,8 +1,13 @@
-//! Certificates for the tests, made by openssl.
+//! Certificates for the tests, made by openssl, and many clients that look at them.
 
-use std::path::PathBuf;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use protogen_testkit::{Dir, TestCommand};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// Somebody who signs certificates, in a directory of the test: `ca.pem` there is its own.
 #[derive(Debug)]
@@ -116,5 +121,33 @@ impl Authority {
             &cert,
         ]);
         Certificate { cert: cert.into(), key: key.into() }
+    }
+}
+
+/// Clients in this process, for more of them than there can be processes.
+#[derive(Debug)]
+pub struct TlsClients(Arc<ClientConfig>);
+
+impl TlsClients {
+    /// They trust who this certificate vouches for.
+    pub fn trusting(authority: &Path) -> TlsClients {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        TlsClients(Arc::new(config))
+    }
+
+    /// Goes through the handshake with localhost.
+    pub fn connect(&self, mut stream: TcpStream) -> StreamOwned<ClientConnection, TcpStream> {
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut client = ClientConnection::new(Arc::clone(&self.0), name).unwrap();
+        while client.is_handshaking() || client.wants_write() {
+            client.complete_io(&mut stream).unwrap();
+        }
+        StreamOwned::new(client, stream)
     }
 }

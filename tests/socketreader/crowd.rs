@@ -2,8 +2,11 @@
 
 use std::net::TcpStream;
 
-use protogen_testkit::{TestCommand, raise_open_files};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::TcpRepair;
+use protogen_testkit::{TestCommand, not_tested, raise_open_files};
 
+use super::certificates::TlsClients;
 use super::support::{Router, Setup, adt};
 
 const HL7: &str = "usehl7 = True\nmaxconnections = 20000\ntimeout = 3600";
@@ -97,6 +100,68 @@ fn connections_left_half_way_through_a_handshake() {
     drop(others);
     works(&router, &mut link, 2);
     router.files("out", 3 * 21);
+    router.end();
+}
+
+#[test]
+fn connections_that_are_silent_after_their_handshake() {
+    let crowd = crowd();
+    raise_open_files(crowd as u64 + 200).unwrap();
+    let figures = super::support::port();
+    let setup = Setup::new().general(&format!("loglvl = warning\nmetrics = 127.0.0.1:{figures}"));
+    let authority = super::certificates::Authority::new(&setup.dir);
+    let certificate = authority.issue("router", &["localhost"]);
+    let mut router = setup
+        .server_in("in", HL7)
+        .server_in("crowded", &format!("{HL7}\n{}", certificate.options()))
+        .file_out("out", "")
+        .start();
+    let mut link = router.connect("in");
+    works(&router, &mut link, 0);
+    let before = resident(&router);
+    let clients = TlsClients::trusting(&authority.pem());
+    let others: Vec<_> = (0..crowd).map(|_| clients.connect(router.connect("crowded").stream)).collect();
+    assert_eq!(super::metrics::figure(figures, "peers{connection=crowded,direction=in}"), crowd as f64);
+    works(&router, &mut link, 1);
+    let full = resident(&router);
+    assert!(full < before + 4096 + crowd * 40, "{before} KiB before, {full} KiB with {crowd} connections");
+    drop(others);
+    works(&router, &mut link, 2);
+    router.files("out", 3 * 21);
+    router.end();
+}
+
+#[test]
+fn peers_that_vanish() {
+    let crowd = crowd().min(1000);
+    raise_open_files(crowd as u64 + 200).unwrap();
+    let figures = super::support::port();
+    let mut router = Setup::new()
+        .general(&format!("loglvl = warning\nmetrics = 127.0.0.1:{figures}"))
+        .server_in("in", HL7)
+        .server_in("crowded", &format!("{HL7}\nkeepalive = 1"))
+        .file_out("out", "")
+        .start();
+    let mut link = router.connect("in");
+    let others: Vec<TcpStream> = (0..crowd)
+        .map(|number| {
+            let mut other = router.connect("crowded");
+            other.raw(&super::support::frame(&adt("HALF"))[..30 * (number % 2)]);
+            other.stream
+        })
+        .collect();
+    let peers = || super::metrics::figure(figures, "peers{connection=crowded,direction=in}");
+    router.wait("all are accepted", || peers() == crowd as f64);
+    // As when their power fails: the system says nothing to the router when they close.
+    for other in others {
+        if let Err(error) = setsockopt(&other, TcpRepair, &1) {
+            return not_tested(format!("half-open peers: {error}"));
+        }
+    }
+    works(&router, &mut link, 0);
+    router.wait("all are found out", || peers() == 0.0);
+    works(&router, &mut link, 1);
+    assert!(!router.files("out", 2 * 21).contains(&adt("HALF")));
     router.end();
 }
 

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use protogen_testkit::daemon::Signal;
 use protogen_testkit::tmpfs::Tmpfs;
 use protogen_testkit::{Daemon, Dir, not_tested};
 
@@ -174,4 +175,45 @@ fn a_message_of_a_sender_that_hears_nothing_is_kept_and_that_is_said_once() {
     full.quiet.write_all(&super::support::frame(&adt("Q2"))).unwrap();
     assert_eq!(full.last(full.accepted + 2), adt("Q2"));
     assert_eq!(full.daemon.terminate().code(), Some(0), "{}", full.daemon);
+}
+
+#[test]
+fn a_reload_without_room() {
+    let Some(full) = Full::start() else { return };
+    let text = full.dir.text("sr.cfg");
+    let changed =
+        text.replacen("out\n", "out, more\n", 1).replacen("[general]\n", "[general]\nloglvl = debug\n", 1);
+    let changed = changed.replacen("cycletime = 0.1", "cycletime = 0.2", 1);
+    let changed = changed.replacen("useack = False", "useack = False\ntimeout = 50", 1);
+    // Where there is a directory; what is in force names one that is not there just now.
+    let changed = changed.replacen("/out\n", "/away\n", 1);
+    let more = full.dir.make("more");
+    let changed = format!(
+        "{changed}[more]\ntranstech = file\ntransdir = out\nqueuename = q\nmessagedir = {}\n",
+        more.display()
+    );
+    full.dir.write("sr.cfg", changed);
+    full.daemon.signal(Signal::SIGHUP);
+    wait_until(|| full.dir.text("log").contains("; the configuration before stays in force"));
+    assert!(full.dir.text("log").contains("cannot begin a segment"), "{}", full.dir.text("log"));
+    // Those that were to change are there, as they were.
+    let message = long("F1", 1 << 20);
+    put(full.dir.join("files/1"), &message);
+    let address = full.quiet.peer_addr().unwrap();
+    let mut quiet = TcpStream::connect(address).unwrap();
+    quiet.write_all(&super::support::frame(&adt("Q1"))).unwrap();
+    full.make_room();
+    wait_until(|| full.dir.list("files").is_empty());
+    full.deliver();
+    wait_until(|| full.delivered().len() == full.accepted + 2);
+    let log = full.dir.text("log");
+    assert!(!log.contains("DEBUG"), "{log}");
+    assert_eq!(full.dir.list("more"), [""; 0]);
+    // And then it can be done.
+    full.dir.make("away");
+    full.daemon.signal(Signal::SIGHUP);
+    wait_until(|| full.dir.text("log").contains("is read again: new: more; altered: quiet, files, out"));
+    TcpStream::connect(address).unwrap().write_all(&super::support::frame(&adt("Q2"))).unwrap();
+    wait_until(|| full.dir.list("more").iter().any(|name| !name.starts_with('.')));
+    drop(quiet);
 }

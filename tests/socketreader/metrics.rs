@@ -45,6 +45,15 @@ fn scrape(port: u16) -> HashMap<String, f64> {
     samples.lines().map(sample).collect()
 }
 
+/// One sample, without a parser.
+#[track_caller]
+pub fn figure(port: u16, name: &str) -> f64 {
+    let (_, text) = get(port, "/metrics");
+    let name = format!("socketreader_{name} ");
+    let value = text.lines().find_map(|line| line.replace('"', "").strip_prefix(&name)?.parse().ok());
+    value.unwrap_or_else(|| panic!("no {name}in {text}"))
+}
+
 /// accepted + resent = delivered + dead + dropped + pending, for each output: gives how many were accepted.
 #[track_caller]
 fn adds_up(samples: &HashMap<String, f64>, output: &str) -> f64 {

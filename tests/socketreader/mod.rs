@@ -25,6 +25,7 @@ mod operator;
 mod pipe;
 mod policy;
 mod receivers;
+mod release2;
 mod reload;
 mod repair;
 mod retention;

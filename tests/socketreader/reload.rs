@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use protogen_testkit::daemon::Signal;
 
+use super::certificates::Authority;
 use super::support::{Link, Peer, Router, Setup, adt, control_id, port, verdict};
+use super::tls::shown;
 
 const HL7: &str = "usehl7 = True";
 
@@ -397,6 +399,43 @@ fn another_port_another_directory_and_more_log() {
     let line = reload(&router, |text| text.replacen(&format!("port = {new}"), &format!("port = {port}"), 1));
     assert!(line.contains("another program listens here already; the configuration before stays"), "{line}");
     link.exchange(&adt("D"), "AA D");
+}
+
+#[test]
+fn what_fails_half_way() {
+    let setup = Setup::new().general("loglvl = error");
+    let authority = Authority::new(&setup.dir);
+    let certificate = authority.issue("router", &["localhost"]);
+    let mut router = setup
+        .server_in("plain", HL7)
+        .server_in("in", &format!("{HL7}\n{}", certificate.options()))
+        .file_out("files", "")
+        .start();
+    let mut link = router.connect("plain");
+    let before = shown(&router);
+    // All is well in the file; but a port is taken.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    authority.issue("router", &["localhost"]);
+    let line = reload(&router, |text| {
+        let text = text.replacen("loglvl = error", "loglvl = debug\ndurable = False", 1);
+        with(&text, "new", &socket_in(port, ""))
+    });
+    assert!(line.contains("another program listens here already; the configuration before stays"), "{line}");
+    assert_eq!(shown(&router), before);
+    link.exchange(&adt("A"), "AA A");
+    router.files("files", 1);
+    let log = router.log();
+    assert!(!log.contains("DEBUG") && !log.contains("takes effect at the next start"), "{log}");
+    // Now it is free.
+    drop(taken);
+    let line = reload(&router, |text| text);
+    assert!(line.contains("is read again: new: new"), "{line}");
+    assert_ne!(shown(&router), before);
+    link.exchange(&adt("B"), "AA B");
+    router.wait_for_log("DEBUG");
+    router.wait_for_log("durable has changed, which takes effect at the next start");
+    router.end();
 }
 
 #[test]

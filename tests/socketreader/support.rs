@@ -294,6 +294,15 @@ impl Link {
         assert_eq!(self.until(b"\0\0"), Err(Vec::new()));
     }
 
+    /// Asserts that nothing comes for so long.
+    #[track_caller]
+    pub fn silent_for(&mut self, time: Duration) {
+        self.stream.set_read_timeout(Some(time)).unwrap();
+        let heard = self.stream.read(&mut [0]);
+        assert_eq!(heard.map_err(|error| error.kind()), Err(std::io::ErrorKind::WouldBlock));
+        self.stream.set_read_timeout(Some(LIMIT)).unwrap();
+    }
+
     pub fn half_close(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }

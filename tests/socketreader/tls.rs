@@ -9,7 +9,7 @@ use protogen_testkit::{Daemon, Dir, TestCommand};
 
 use super::certificates::{Authority, Certificate};
 use super::site::Site;
-use super::support::{Router, Setup, adt, adts, frame, port, verdict};
+use super::support::{Peer, Router, Setup, adt, adts, frame, port, verdict};
 use crate::support::{data, peer, python};
 
 /// `openssl s_client`, with a terminal's end for messages.
@@ -215,16 +215,55 @@ fn a_server_whose_certificate_is_for_another_name() {
     );
 }
 
+/// An extension that makes a certificate that long.
+fn a_megabyte() -> String {
+    format!("1.2.3.4.5 = ASN1:UTF8String:{}\n", "x".repeat(1 << 20))
+}
+
+const TOO_LONG: &str = "TLS: a handshake message has more than 65535 bytes: the certificate is too long";
+
 #[test]
 fn a_server_whose_certificate_has_a_megabyte() {
-    refused(
-        |authority, _| {
-            let long = format!("1.2.3.4.5 = ASN1:UTF8String:{}\n", "x".repeat(1 << 20));
-            authority.issue_for("bad", &["127.0.0.1"], "300", &long)
-        },
-        "",
-        "TLS: a handshake message has more than 65535 bytes: the certificate is too long",
-    );
+    refused(|authority, _| authority.issue_for("bad", &["127.0.0.1"], "300", &a_megabyte()), "", TOO_LONG);
+}
+
+#[test]
+fn clients_whose_certificate_has_a_megabyte() {
+    let (setup, authority, certificate) = setup();
+    let long = authority.issue_for("long", &["localhost"], "300", &a_megabyte());
+    let show = |path: &std::path::Path| path.display().to_string();
+    let options = format!("usehl7 = True\ntlsverify = True\ntlsca = {}\n", show(&authority.pem()));
+    let mut router = setup
+        .server_in("in", &(options + &certificate.options()))
+        .server_in("plain", "usehl7 = True")
+        .file_out("out", "")
+        .start();
+    let mut plain = router.connect("plain");
+    let client = |certificate: &Certificate, version: &str| {
+        let (cert, key) = (show(&certificate.cert), show(&certificate.key));
+        Client::connect(router.port("in"), &["-cert", &cert, "-key", &key, version])
+    };
+    for (number, version) in VERSIONS.into_iter().enumerate() {
+        let mut good = client(&certificate, version);
+        good.accepted("BEFORE");
+        let long: Vec<Client> = (0..5).map(|_| client(&long, version)).collect();
+        for message in 0..10 {
+            plain.exchange(&adt(&format!("P{message}")), &format!("AA P{message}"));
+            good.accepted(&format!("G{message}"));
+        }
+        for mut long in long {
+            assert_eq!(long.exchange(&adt("LONG")), None, "{version}");
+        }
+        router.wait("each is told", || router.log().matches(TOO_LONG).count() == 5 * (number + 1));
+        // Those that were there, and those that come.
+        good.accepted("AFTER");
+        client(&certificate, version).accepted("NEW");
+        plain.exchange(&adt("LAST"), "AA LAST");
+    }
+    let line = router.wait_for_log(TOO_LONG);
+    assert!(line.contains(" - in - ERROR - 127.0.0.1:"), "{line}");
+    assert!(!router.files("out", 48).contains(&adt("LONG")));
+    router.end();
 }
 
 #[test]
@@ -274,8 +313,35 @@ fn who_speaks_no_tls_or_nothing_at_all_holds_up_nobody() {
     router.connect("plain").exchange(&adt("D"), "AA D");
 }
 
+#[test]
+fn a_receiver_that_never_ends_its_handshake() {
+    let (setup, authority, certificate) = setup();
+    let port = port();
+    let options = format!("usehl7 = True\ntimeout = 1\ntls = True\ntlsca = {}", authority.pem().display());
+    let silent = Peer::listen_on(port);
+    let router = setup
+        .server_in("in", "usehl7 = True")
+        .client_out("out", port, &options)
+        .file_out("files", "")
+        .start();
+    let mut link = silent.accept();
+    router.connect("in").exchange(&adt("A"), "AA A");
+    router.files("files", 1);
+    let line = router.wait_for_log("TLS: the handshake takes too long");
+    assert!(line.contains(" - out - ERROR - 127.0.0.1:"), "{line}");
+    // It is closed, behind the router's hello, and tried again.
+    while link.stream.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {}
+    drop(silent.accept());
+    drop(silent);
+    let good = python().arg(peer("hl7_server.py")).arg(port.to_string());
+    let good = good.arg(certificate.cert).arg(certificate.key).env("PYTHONUNBUFFERED", "1");
+    let good = Daemon::launch(&good);
+    good.wait_for_stdout("received A");
+    router.wait_for_log("message 1 delivered");
+}
+
 /// The certificate that a server shows, as PEM.
-fn shown(router: &Router) -> String {
+pub fn shown(router: &Router) -> String {
     let at = format!("127.0.0.1:{}", router.port("in"));
     let script = format!("openssl s_client -connect {at} </dev/null 2>/dev/null | openssl x509");
     TestCommand::new("sh").args(["-c", &script]).run().success().stdout()
@@ -312,6 +378,36 @@ fn a_renewed_certificate_is_taken_up_by_sighup_and_a_broken_one_is_not() {
         client.accepted("C");
         Client::connect(router.port("in"), &[]).accepted("D");
     }
+}
+
+#[test]
+fn a_renewed_certificate_is_shown_to_a_receiver() {
+    let (setup, authority, certificate) = setup();
+    let show = |path: &std::path::Path| path.display().to_string();
+    let ca = authority.pem();
+    let ours = authority.issue_for("ours", &["localhost"], "-1", "");
+    let port = port();
+    let (cert, key) = (show(&certificate.cert), show(&certificate.key));
+    let strict = ["s_server", "-quiet", "-Verify", "1", "-verify_return_error", "-CAfile", &show(&ca)];
+    let strict = TestCommand::new("openssl").args(strict).args(["-cert", &cert, "-key", &key]);
+    let mut strict = Daemon::launch(&strict.args(["-accept", &port.to_string()]));
+    let options = format!("usehl7 = True\ntlsca = {}\n{}", ca.display(), ours.options());
+    let router = setup.server_in("in", "usehl7 = True").client_out("out", port, &options).start();
+    let line = router.wait_for_log("TLS: the peer does not take our certificate, or wants one");
+    assert!(line.contains(" - out - ERROR - 127.0.0.1:"), "{line}");
+    // With a message on its way it may have closed before that is written.
+    router.connect("in").exchange(&adt("A"), "AA A");
+    let line = router.wait_for_log("; message 1 is sent again");
+    assert!(line.contains("TLS: the peer does not take our certificate"), "{line}");
+    strict.kill_9();
+    let server = python().arg(peer("hl7_server.py")).arg(port.to_string()).args([&cert, &key]).arg(ca);
+    let server = Daemon::launch(&server.env("PYTHONUNBUFFERED", "1"));
+    server.wait_for_stdout("listening");
+    authority.issue("ours", &["localhost"]);
+    router.daemon.signal(Signal::SIGHUP);
+    router.wait_for_log("the configuration is read again: no connection has changed");
+    server.wait_for_stdout("received A");
+    router.wait_for_log("message 1 delivered");
 }
 
 #[test]

@@ -70,6 +70,14 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("cvgateway/adt", Target::Within(1e9 / 300.0)),
     ("cvgateway/oru-20-obx", Target::Within(1e9 / 2000.0)),
     ("cvgateway/resident-growth-over-100000", Target::Memory(4.0 * MIB)),
+    // A second to connect and two for the answer, and half a second over; a connection that ends is not waited for.
+    ("cvgateway/unreachable/refuses", Target::Within(0.5e9)),
+    ("cvgateway/unreachable/queue-full", Target::Within(1.5e9)),
+    ("cvgateway/unreachable/silent", Target::Within(2.5e9)),
+    ("cvgateway/unreachable/trickles", Target::Within(2.5e9)),
+    ("cvgateway/unreachable/closes", Target::Within(0.5e9)),
+    ("cvgateway/unreachable/cuts", Target::Within(0.5e9)),
+    ("cvgateway/start/100000", Target::Within(5e9)),
     // What it adds to the remote command; and that it gives up soon after the limit of a second.
     ("idb_direct/question", Target::Times(0.5, "idb_direct/remote-command-alone")),
     ("idb_direct/missing-patient/wait-1s", Target::Within(1.5e9)),

@@ -30,6 +30,9 @@ pub(crate) fn check(args: &Args, places: &Places, has_fsi: bool) -> Result<Exit>
     };
     match profile::read(&places.profile()) {
         Ok(profile) => {
+            for doubt in profile.doubts() {
+                eprintln!("cvgateway: warning: {}: {doubt}", places.profile().display());
+            }
             let program = places.idb_direct(&profile);
             if let Err(error) = fs::metadata(&program) {
                 fault(format!(

@@ -73,6 +73,9 @@ impl Places {
                 old.profile.clone()
             }
         };
+        for doubt in profile.doubts() {
+            log::warn!("{}: {doubt}", self.profile().display());
+        }
         let hosts = protogen_sys::hl7hosts::read(&self.hosts(), self.matching).unwrap_or_else(|error| {
             let then = if old.is_some() { "the old list stays in force" } else { "everyone is refused" };
             log::error!("{error}; {then}");

@@ -112,6 +112,11 @@ impl Transaction<'_> {
             control_id: &id,
         };
         let message = write(&header);
+        // What the gateway adds may make it too long.
+        self.loaded.fsi.can_send(&message).map_err(|error| {
+            log::error!("{}: CareVue's form of it cannot be sent: {error}", self.name());
+            Reply::refused(format!("CareVue's form of it cannot be sent: {error}"))
+        })?;
         let entry = match &self.target {
             Target::CareVue(entry) => entry,
             Target::Nobody(_) => {

@@ -161,6 +161,7 @@ fn serve(
         listening,
         reception: reception.clone(),
         dispatch,
+        most_peers,
     };
     let (request, requests) = Reloader::requests();
     let reloader = Reloader::start(running, requests)?;

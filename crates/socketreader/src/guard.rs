@@ -10,7 +10,7 @@ use protogen_sys::hl7hosts::SystemNames;
 
 use crate::config::{Config, Connection, Socket};
 use crate::log;
-use crate::tls::{Context, Fault};
+use crate::tls::Context;
 
 /// What stands before a socket connection. Its files are read, and its names looked up, at the start and on SIGHUP.
 #[derive(Debug)]
@@ -34,24 +34,17 @@ impl Guard {
     /// # Errors
     /// Why TLS cannot be spoken.
     pub(crate) fn open(name: &str, socket: &Socket) -> Result<Guard, String> {
-        let allowed = Allowed::look_up(name, &socket.allow);
-        let tls = read(socket).map_err(|fault| fault.text)?;
-        let inner = RwLock::new(Inner { allowed, tls });
+        let inner = RwLock::new(Inner::read(name, socket)?);
         Ok(Guard { inner, refused: AtomicU64::new(0), failed: AtomicU64::new(0) })
     }
 
-    /// Reads the files again. Where one is broken, what was read before stays in force.
-    pub(crate) fn reload(&self, name: &str, socket: &Socket) {
-        let allowed = Allowed::look_up(name, &socket.allow);
-        let tls = read(socket);
-        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        inner.allowed = allowed;
-        match tls {
-            Ok(tls) => inner.tls = tls,
-            Err(Fault { text, .. }) => {
-                log::error!(name, "{text}; the certificate read before stays in force");
-            }
-        }
+    /// Reads the files again, and looks the names up; nothing of it is in force yet.
+    ///
+    /// # Errors
+    /// Why TLS cannot be spoken.
+    pub(crate) fn read_again(self: &Arc<Guard>, name: &str, socket: &Socket) -> Result<Renewal, String> {
+        let inner = Inner::read(name, socket)?;
+        Ok(Renewal { guard: Arc::clone(self), inner })
     }
 
     /// Whether a peer may connect; those that may not are counted.
@@ -69,9 +62,27 @@ impl Guard {
     }
 }
 
-fn read(socket: &Socket) -> Result<Option<Arc<Context>>, Fault> {
-    let Some(tls) = &socket.tls else { return Ok(None) };
-    Ok(Some(Arc::new(Context::load(tls, socket.server)?)))
+impl Inner {
+    fn read(name: &str, socket: &Socket) -> Result<Inner, String> {
+        let allowed = Allowed::look_up(name, &socket.allow);
+        let context = |tls| Context::load(tls, socket.server).map(Arc::new);
+        let tls = socket.tls.as_ref().map(context).transpose().map_err(|fault| fault.text)?;
+        Ok(Inner { allowed, tls })
+    }
+}
+
+/// What a guard is to go by from some moment on.
+#[derive(Debug)]
+pub(crate) struct Renewal {
+    guard: Arc<Guard>,
+    inner: Inner,
+}
+
+impl Renewal {
+    /// That moment has come.
+    pub(crate) fn take_effect(self) {
+        *self.guard.inner.write().unwrap_or_else(PoisonError::into_inner) = self.inner;
+    }
 }
 
 /// The guards of all socket connections, by name.

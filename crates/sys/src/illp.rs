@@ -120,16 +120,30 @@ impl Server {
     /// # Errors
     /// Why there is no answer.
     pub fn exchange(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
-        let settings =
-            Settings { token: self.token.clone(), max_message: self.max_message, idle_timeout: self.answer };
-        let mut link = Client::new(settings);
-        link.send(message, Kind::Request, Instant::now()).map_err(Error::Unsendable)?;
+        let mut link = self.begin(message).map_err(Error::Unsendable)?;
         let mut out = Vec::new();
         link.poll_transmit(&mut out);
         let mut stream = self.connect()?;
         let end = Instant::now() + self.answer;
         self.write(&mut stream, &out, end)?;
         self.read(&mut stream, &mut link, end)
+    }
+
+    /// Whether ILLP can carry this message at all.
+    ///
+    /// # Errors
+    /// Why not; trying again does not help.
+    pub fn can_send(&self, message: &[u8]) -> Result<(), SendError> {
+        self.begin(message).map(drop)
+    }
+
+    /// The client's half of an exchange, with the message in it.
+    fn begin(&self, message: &[u8]) -> Result<Client, SendError> {
+        let settings =
+            Settings { token: self.token.clone(), max_message: self.max_message, idle_timeout: self.answer };
+        let mut link = Client::new(settings);
+        link.send(message, Kind::Request, Instant::now())?;
+        Ok(link)
     }
 
     /// The addresses are looked up on a thread: a name server that is gone may take its time.

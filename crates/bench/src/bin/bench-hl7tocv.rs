@@ -3,10 +3,11 @@
 //!
 //! usage: bench-hl7tocv HL7TOCV-PROGRAM RESULTS.json
 
+use protogen_bench::dead_server::DeadServer;
 use serde_json::json;
 use std::error::Error;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -96,33 +97,20 @@ fn peak_memory(run: &Child) -> Result<f64, Box<dyn Error>> {
 /// One that refuses connections, one that accepts and is silent, one that does not even accept; all at once. Mail and
 /// system message hang as well.
 fn dead_gateways(program: &Path) -> Result<Vec<(&'static str, Duration)>, Box<dyn Error>> {
-    let mail = TcpListener::bind("127.0.0.1:0")?;
-    let silent = TcpListener::bind("127.0.0.1:0")?;
-    let refusing = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    // Whose queue of connections is full: the system does not answer for it any more.
-    let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
-    full.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
-    full.listen(1)?;
-    let full_address = full.local_addr()?.as_socket().ok_or("no address")?;
-    let mut waiting = Vec::new();
-    while let Ok(stream) = TcpStream::connect_timeout(&full_address, Duration::from_millis(500)) {
-        waiting.push(stream);
-    }
-    let places = [
-        ("refuses", format!("{refusing}%127.0.0.1")),
-        ("silent", format!("{}%127.0.0.1", silent.local_addr()?.port())),
-        ("unreachable", format!("{}%127.0.0.1", full_address.port())),
+    let mail = DeadServer::silent()?;
+    let servers = [
+        ("refuses", DeadServer::refuses()?),
+        ("silent", DeadServer::silent()?),
+        ("unreachable", DeadServer::unreachable()?),
     ];
     let mut runs = Vec::new();
-    for (name, place) in places {
+    for (name, server) in &servers {
         let site = Site::new(program, &std::env::temp_dir(), 1)?;
         let hung = site.directory.path().join("rsh");
         std::fs::write(&hung, "exec sleep 600\n")?;
-        let mut command = site.run(&place);
-        command
-            .env("PG_SMTP", mail.local_addr()?.to_string())
-            .env("PG_RSH", format!("/bin/sh {}", hung.display()));
-        runs.push((name, Instant::now(), command.spawn()?, site));
+        let mut command = site.run(&format!("{}%127.0.0.1", server.address.port()));
+        command.env("PG_SMTP", mail.address.to_string()).env("PG_RSH", format!("/bin/sh {}", hung.display()));
+        runs.push((*name, Instant::now(), command.spawn()?, site));
     }
     let mut ended = Vec::new();
     for (name, begin, mut run, site) in runs {

@@ -3,6 +3,7 @@
 //! usage: bench-router SOCKETREADER RESULTS.json [PART...]
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -196,19 +197,40 @@ fn large(program: &Path, rows: &mut Map<String, Value>) -> Result<()> {
 
 /// How long the peer that works waits for its answers, alone and beside many that do not work.
 fn crowd(program: &Path, rows: &mut Map<String, Value>) -> Result<()> {
-    let options = "maxconnections = 20000\ntimeout = 3600";
-    let router = Router::start(program, options, &Out::Files)?;
+    let certificates = Scratch::new("crowd")?;
+    tls::certificate(certificates.path())?;
+    let file = |name: &str| certificates.path().join(name).display().to_string();
+    let (cert, key) = (file("tls.pem"), file("tls.key"));
+    let (port, figures) = (free_port()?, free_port()?);
+    let tls = format!(
+        "port = {port}\ntls = True\ntlscert = {cert}\ntlskey = {key}\ntlsverify = True\ntlsca = {cert}"
+    );
+    // The system asks nobody whether it is still there: who is gone stays.
+    let options = "maxconnections = 20000\ntimeout = 3600\nkeepalive = 0";
+    let figures = SocketAddr::from(([127, 0, 0, 1], figures));
+    let router =
+        Router::start_with(program, options, &Out::Files, &format!("metrics = {figures}"), &[("tls", tls)])?;
     let address = router.program.address;
+    let place = hostile::Place {
+        plain: address,
+        tls: SocketAddr::from(([127, 0, 0, 1], port)),
+        figures,
+        certificates: certificates.path(),
+    };
     let work = || hostile::p99(address, MESSAGE, 20_000);
     work()?;
     let before = work()?;
-    let beside = hostile::beside_a_crowd(address, MESSAGE, work)?;
+    let beside = hostile::beside_a_crowd(&place, MESSAGE, work)?;
+    let resident = router.program.resident();
     let alone = before.max(work()?);
-    for (name, p99) in [("p99-alone", alone), ("p99-beside-a-crowd", beside)] {
+    for (name, p99) in [("p99-alone", alone), ("p99-beside-a-crowd", beside.done)] {
         eprintln!("router/{name}: {:.0} us", p99.as_secs_f64() * 1e6);
         rows.insert(format!("router/{name}"), json!({ "nanoseconds": p99.as_nanos() as f64 }));
     }
-    eprintln!("  {} of {} KiB resident", hostile::CROWD, router.program.resident());
+    eprintln!(
+        "  {} peers before and {} after, {} came again, {} certificates of 1 MB refused, {resident} KiB resident",
+        beside.peers.0, beside.peers.1, beside.again, beside.refused
+    );
     Ok(())
 }
 

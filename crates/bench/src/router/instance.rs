@@ -31,6 +31,20 @@ impl Router {
     /// # Errors
     /// What the system says.
     pub fn start(program: &Path, options: &str, out: &Out) -> io::Result<Router> {
+        Router::start_with(program, options, out, "", &[])
+    }
+
+    /// The same with further options in `[general]`, and further inputs that listen: each with its name and its options.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn start_with(
+        program: &Path,
+        options: &str,
+        out: &Out,
+        general: &str,
+        inputs: &[(&str, String)],
+    ) -> io::Result<Router> {
         let place = Scratch::new("router")?;
         let (directory, port) = (place.path().join("out"), free_port()?);
         std::fs::create_dir_all(&directory)?;
@@ -42,12 +56,19 @@ impl Router {
                 )
             }
         };
+        let input = ("in", format!("port = {port}"));
+        let (mut names, mut sections) = (String::new(), String::new());
+        for (name, options) in [input].iter().chain(inputs) {
+            names += &format!("{name}, ");
+            sections += &format!(
+                "[{name}]\ntranstech = socket\ntransdir = in\nusehl7 = True\nqueuename = q\n{options}\n"
+            );
+        }
         std::fs::write(
             place.path().join("socketReader.cfg"),
             format!(
-                "[general]\nlogfile = {}/log\nuseconnections = in, out\n[DEFAULT]\n{options}\n\
-                 [in]\ntranstech = socket\ntransdir = in\nusehl7 = True\nqueuename = q\nport = {port}\n\
-                 [out]\ntransdir = out\nqueuename = q\n{out}",
+                "[general]\nlogfile = {}/log\nuseconnections = {names}out\n{general}\n[DEFAULT]\n{options}\n\
+                 {sections}[out]\ntransdir = out\nqueuename = q\n{out}",
                 place.path().display()
             ),
         )?;

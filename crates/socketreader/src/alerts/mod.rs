@@ -26,7 +26,7 @@ use crate::log;
 use condition::{Condition, Kind};
 use subject::Subject;
 
-/// What a certificate's warning on the board begins with; its connection follows.
+/// What a certificate's warning on the board begins with; its connection and its end follow.
 const CERTIFICATE: &str = "certificate";
 /// The pause between two looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -208,14 +208,21 @@ impl Watch {
         self.oldest.get(&output.name)?.message
     }
 
-    /// Those that end within 30 days, until they are renewed.
+    /// Those that end within 30 days, until they are renewed or their connection is gone. Another end is another alert.
     fn look_at_certificates(&self) {
-        let guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, guard) in &*guards {
-            let what = format!("{CERTIFICATE} {name}");
-            match guard.tls().and_then(|context| context.ending(SystemTime::now())) {
-                Some(text) => self.board.warn(&what, || format!("[{name}] {text}")),
-                None => self.board.unwarn(&what),
+        let guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let now = SystemTime::now();
+        let ending: BTreeMap<String, String> = guards
+            .iter()
+            .filter_map(|(name, guard)| Some((name, guard.tls()?.ending(now)?)))
+            .map(|(name, text)| (format!("{CERTIFICATE} {name}: {text}"), format!("[{name}] {text}")))
+            .collect();
+        for (what, text) in &ending {
+            self.board.warn(what, || text.clone());
+        }
+        for what in self.board.warnings().into_keys() {
+            if what.starts_with(CERTIFICATE) && !ending.contains_key(&what) {
+                self.board.unwarn(&what);
             }
         }
     }

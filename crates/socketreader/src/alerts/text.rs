@@ -27,7 +27,10 @@ impl Letter<'_> {
     /// One line for a hurry.
     pub(super) fn subject(&self) -> String {
         let words = |conditions: &[Condition]| {
-            conditions.iter().map(|condition| condition.kind.word()).collect::<Vec<_>>().join(", ")
+            let mut words: Vec<_> = conditions.iter().map(|condition| condition.kind.word()).collect();
+            // Several certificates.
+            words.dedup();
+            words.join(", ")
         };
         let what = match self.call {
             Call::Recovered(conditions) => format!("recovered: {}", words(conditions)),

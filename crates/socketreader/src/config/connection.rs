@@ -94,6 +94,8 @@ pub struct Socket {
     pub port: u16,
     /// Whether messages are acknowledged: sent for what comes in, awaited for what goes out.
     pub use_ack: bool,
+    /// Whether HL7 acknowledgments are committed too, and messages beside them: release 2 of MLLP.
+    pub mllp2: bool,
     /// The frames. `max_message` and `frame_timeout` follow from `max_size` and `timeout` here; for an outgoing
     /// connection `max_message` is the longest message of its inputs.
     pub mllp: mllp::Settings,

@@ -41,6 +41,7 @@ pub(super) struct Draft {
 
     pub queuedb: Option<PathBuf>,
     pub useack: bool,
+    pub mllp2: bool,
     pub createserversocket: bool,
     pub ipaddr: String,
     pub port: u16,

@@ -140,6 +140,10 @@ fn socket(parsed: &Parsed<'_>, problems: &mut Problems) -> Socket {
             "createserversocket = False needs ipaddr, the host to connect to",
         );
     }
+    if draft.mllp2 && !draft.useack && parsed.sound("useack") {
+        problems
+            .error(parsed.at("mllp2"), "mllp2 = True needs useack = True: release 2 commits every message");
+    }
     let max_size = usize::try_from(draft.maxsize).unwrap_or(usize::MAX);
     let mllp = mllp::Settings {
         sob: draft.sob.clone(),
@@ -168,6 +172,7 @@ fn socket(parsed: &Parsed<'_>, problems: &mut Problems) -> Socket {
         host: draft.ipaddr.clone(),
         port: draft.port,
         use_ack: draft.useack,
+        mllp2: draft.mllp2,
         mllp,
         queuedb: draft.queuedb.clone(),
         max_size,

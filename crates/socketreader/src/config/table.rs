@@ -212,6 +212,14 @@ pub static OPTIONS: &[OptionRow] = &[
         |d, v| v.boolean().map(|on| d.useack = on),
     ),
     row(
+        "mllp2",
+        Place::SOCKET,
+        "True | False",
+        Fallback::Value("False"),
+        "speak MLLP release 2: HL7 messages and acknowledgments are each committed",
+        |d, v| v.boolean().map(|on| d.mllp2 = on),
+    ),
+    row(
         "createserversocket",
         Place::SOCKET,
         "True | False",

@@ -323,7 +323,7 @@ impl Running {
     /// Takes nothing more in, and answers what it has.
     fn end(&mut self) -> io::Result<()> {
         log::info!(log::GENERAL, "ending, {} messages are being stored", self.intake.in_flight());
-        self.intake.stop(Instant::now());
+        self.intake.stop(&mut self.events, Instant::now());
         self.doors.shut(&self.events);
         let due = Instant::now() + END;
         self.intake.turn_ends(&mut self.events, Instant::now());

@@ -7,7 +7,7 @@ use protogen_core::hl7::{Acknowledgment, Message, Mode, Outcome, is_acknowledgme
 use protogen_core::llp::mllp::{self, Settings};
 
 /// Acknowledge and negative acknowledge: the commit blocks of MLLP release 2.
-const ACK: u8 = 0x06;
+pub(super) const ACK: u8 = 0x06;
 const NAK: u8 = 0x15;
 
 /// How the messages of a connection are answered.
@@ -17,6 +17,9 @@ pub(super) enum Manner {
     Hl7,
     /// With commit blocks.
     Mllp,
+    /// With a commit block and, behind it, an HL7 acknowledgment: release 2 of MLLP (`mllp2`). What is not stored gets the
+    /// negative commit block alone, since it was not received.
+    Release2,
     /// Not at all (`useack = False`).
     Silent,
 }
@@ -73,6 +76,11 @@ impl Answers {
         match manner {
             Manner::Silent => Ok(Due { stored: Vec::new(), hears_no: false }),
             Manner::Mllp => Ok(Due { stored: commit(ACK, settings), hears_no: true }),
+            Manner::Release2 => {
+                let mut due = self.due(message, Manner::Hl7, settings, now)?;
+                due.stored.splice(..0, commit(ACK, settings));
+                Ok(Due { hears_no: true, ..due })
+            }
             Manner::Hl7 => {
                 let header = first_segment(message);
                 let parsed = Message::parse(header).map_err(|_| "is no HL7 message")?;
@@ -104,7 +112,7 @@ impl Answers {
     ) -> Vec<u8> {
         match manner {
             Manner::Silent => Vec::new(),
-            Manner::Mllp => commit(NAK, settings),
+            Manner::Mllp | Manner::Release2 => commit(NAK, settings),
             Manner::Hl7 => match Message::parse(first_segment(message)) {
                 Ok(header) => self.hl7(&header, Mode::of(&header), outcome, text.as_bytes(), settings, now),
                 Err(_) => Vec::new(),
@@ -135,13 +143,18 @@ impl Answers {
         format!("{}{:X}", self.run, self.count).into_bytes()
     }
 
-    /// The answer to bytes whose MSH cannot be read; `None` for what does not even begin like a message.
+    /// The answer to bytes whose MSH cannot be read; `None` for what does not even begin like a message, where the framing
+    /// asks for none.
     pub(super) fn unreadable(
         &mut self,
         bytes: &[u8],
+        manner: Manner,
         settings: &Settings,
         now: SystemTime,
     ) -> Option<Vec<u8>> {
+        if manner == Manner::Release2 {
+            return Some(commit(NAK, settings));
+        }
         self.set_time(now);
         let control_id = self.control_id();
         let answer = reject_unreadable(bytes, &self.time, &control_id, b"the MSH segment cannot be read")?;
@@ -164,6 +177,6 @@ fn framed(answer: &[u8], settings: &Settings) -> Vec<u8> {
 }
 
 /// `SOB` code `EOD EOB`: no CR belongs into a commit block.
-fn commit(code: u8, settings: &Settings) -> Vec<u8> {
+pub(super) fn commit(code: u8, settings: &Settings) -> Vec<u8> {
     [&settings.sob[..], &[code], &settings.eod, &settings.eob].concat()
 }

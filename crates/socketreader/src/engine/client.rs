@@ -8,6 +8,7 @@ use std::time::Instant;
 use protogen_core::llp::mllp::Decoder;
 use protogen_sys::event_loop::EventLoop;
 
+use super::replies::Replies;
 use super::wire::Wire;
 use crate::metrics::Meter;
 
@@ -25,19 +26,22 @@ struct Slot {
     due: Option<Instant>,
 }
 
-/// The answers of one peer, in the order in which its messages came.
+/// The answers of one peer, in the order in which its messages came. In release 2 of MLLP these are commit blocks, with a
+/// reply behind each.
 #[derive(Debug)]
 pub(super) struct Slots {
     slots: VecDeque<Slot>,
     /// The number of the first slot.
     first: u64,
     meter: Arc<Meter>,
+    /// In release 2 of MLLP: the HL7 acknowledgments.
+    replies: Option<Replies>,
 }
 
 impl Slots {
     /// Answers are counted there.
-    pub(super) fn new(meter: Arc<Meter>) -> Slots {
-        Slots { slots: VecDeque::new(), first: 0, meter }
+    pub(super) fn new(meter: Arc<Meter>, replies: Option<Replies>) -> Slots {
+        Slots { slots: VecDeque::new(), first: 0, meter, replies }
     }
 
     /// Takes the place of an answer that will follow, or is here already.
@@ -64,15 +68,28 @@ impl Slots {
             if due.is_some_and(|due| now < due) {
                 break;
             }
-            out.append(answer);
+            match &mut self.replies {
+                Some(replies) => replies.push(answer, out),
+                None => out.append(answer),
+            }
             self.slots.pop_front();
             self.first += 1;
+        }
+        if let Some(replies) = &mut self.replies {
+            replies.take_ready(out, now);
         }
     }
 
     /// When the first answer may leave, if it is ready and only waits for that.
     fn poll_timeout(&self) -> Option<Instant> {
-        self.slots.front().filter(|slot| slot.answer.is_some()).and_then(|slot| slot.due)
+        let slot = self.slots.front().filter(|slot| slot.answer.is_some()).and_then(|slot| slot.due);
+        let replies = self.replies.as_ref().and_then(Replies::poll_timeout);
+        [slot, replies].into_iter().flatten().min()
+    }
+
+    /// In release 2 of MLLP: what was said to a peer's messages and waits for its commit blocks.
+    pub(super) fn replies(&mut self) -> Option<&mut Replies> {
+        self.replies.as_mut()
     }
 }
 
@@ -113,6 +130,7 @@ impl Client {
         self.ended && self.is_answered()
     }
 
+    /// Replies that wait for commit blocks do not count: whoever asks has let them go.
     pub(super) fn is_answered(&self) -> bool {
         self.slots.slots.is_empty() && self.wire.backlog() == 0
     }

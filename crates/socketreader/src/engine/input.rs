@@ -53,6 +53,7 @@ impl Input {
     ) -> Input {
         let manner = match (socket.use_ack, connection.use_hl7) {
             (false, _) => Manner::Silent,
+            (true, true) if socket.mllp2 => Manner::Release2,
             (true, true) => Manner::Hl7,
             (true, false) => Manner::Mllp,
         };

@@ -12,6 +12,7 @@ mod judge;
 mod outlet;
 mod parked;
 mod receivers;
+mod replies;
 mod sink;
 mod token;
 mod wire;

@@ -1,7 +1,10 @@
 //! An outgoing socket: one message at a time, in order, until its receiver has it.
 
 mod answers;
+mod line;
 mod passing;
+mod records;
+mod release2;
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,14 +13,15 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
-use protogen_core::llp::mllp::{Decoder, encode_unchanged};
+use protogen_core::llp::mllp::encode_unchanged;
 use protogen_journal::{Delivery, Outcome, Producer, Stored};
 use protogen_sys::event_loop::EventLoop;
 
+use self::line::Line;
 use super::judge::{Expected, Judge, expected};
 use super::receivers::{MAX_RECEIVERS, Receivers};
 use super::token::Owner;
-use super::wire::{Manners, Wire};
+use super::wire::Manners;
 use crate::backoff::Backoff;
 use crate::board::{Board, Outbox, Trouble};
 use crate::config::{Connection, Socket};
@@ -84,21 +88,6 @@ pub(super) struct Outlet {
     stale: bool,
     stopping: bool,
 }
-
-struct Line {
-    wire: Wire,
-    decoder: Decoder,
-    peer: String,
-    /// Messages can cross.
-    is_open: bool,
-    /// A message was delivered here.
-    was_of_use: bool,
-}
-
-/// So many closes without an answer to the same message are told to somebody.
-const CLOSES: u32 = 2;
-/// The pause before the journal is offered a record that it did not take.
-const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
 impl Outlet {
     pub(super) fn new(
@@ -209,47 +198,12 @@ impl Outlet {
     }
 
     fn begin(&self, stored: Stored) -> Current {
-        let expected = expected(&stored.bytes, self.use_hl7, self.socket.use_ack);
+        let expected = match expected(&stored.bytes, self.use_hl7, self.socket.use_ack) {
+            Expected::Nothing if self.socket.mllp2 => Expected::Commit,
+            expected => expected,
+        };
         let tries = stored.tries;
         Current { stored, expected, sent: None, tries, closes: 0 }
-    }
-
-    fn take_line(&mut self, events: &EventLoop) -> bool {
-        while let Some((stream, peer)) = self.receivers.next() {
-            match Wire::new(stream, Owner::Outlet(self.number).token(), self.manners, &self.guard, events) {
-                Ok(wire) => {
-                    let decoder = Decoder::new(self.socket.mllp.clone());
-                    self.line = Some(Line { wire, decoder, peer, is_open: false, was_of_use: false });
-                    return true;
-                }
-                Err(error) => log::error!(&self.name, "{peer}: {error}"),
-            }
-        }
-        false
-    }
-
-    /// Whether messages can cross the line. While TLS begins, what it has to say is written.
-    fn is_open(&mut self, events: &mut EventLoop, now: Instant) -> bool {
-        let Some(line) = &mut self.line else { return false };
-        // A message on its way is written, and its receiver's silence measured, by `send`.
-        if (self.current.is_none() || !line.is_open)
-            && let Err(error) = line.wire.flush(events, now)
-        {
-            self.hang_up(events, &error.to_string());
-            return false;
-        }
-        if line.wire.is_late(now) {
-            self.hang_up(events, "TLS: the handshake takes too long");
-            return false;
-        }
-        if line.wire.is_open() && !line.is_open {
-            line.is_open = true;
-            log::info!(&self.name, "{}: connected", line.peer);
-            self.outbox.clear(Trouble::Down);
-            self.outbox.connected(Some(line.peer.clone()));
-            self.meter.peers.store(1, Ordering::Relaxed);
-        }
-        line.is_open
     }
 
     /// Sends the current message if it was not sent; true if it is settled thereby.
@@ -266,6 +220,7 @@ impl Outlet {
                 return Ok(true);
             }
             current.sent = Some(now + self.socket.timeout);
+            line.owed += 1;
             log::received_or_sent(&self.name, &line.peer, "sent", &current.stored.bytes, self.dump);
         }
         let backlog = line.wire.backlog();
@@ -317,32 +272,6 @@ impl Outlet {
         }
     }
 
-    fn record(&mut self, sequence: u64, outcome: Outcome, note: Vec<u8>) {
-        let delivery = Delivery { sequence, output: Arc::clone(&self.name), outcome, note };
-        if let Err(delivery) = self.producer.record(delivery) {
-            self.not_recorded(delivery);
-        }
-    }
-
-    /// A record that the journal did not take; nothing more is delivered until it does. There may be several: one more
-    /// message was on its way when the first was refused.
-    pub(super) fn not_recorded(&mut self, delivery: Delivery) {
-        self.unrecorded.push_back(delivery);
-        self.record_at.get_or_insert_with(|| Instant::now() + RECORD_AGAIN);
-    }
-
-    fn record_again(&mut self, now: Instant) {
-        if self.record_at.is_none_or(|due| now < due) {
-            return;
-        }
-        self.record_at = None;
-        for delivery in std::mem::take(&mut self.unrecorded) {
-            if let Err(delivery) = self.producer.record(delivery) {
-                self.not_recorded(delivery);
-            }
-        }
-    }
-
     /// The timer of the answer or of the pause is due.
     pub(super) fn time_out(&mut self, events: &mut EventLoop, now: Instant) {
         if self.pause.is_some_and(|due| due <= now) {
@@ -351,44 +280,6 @@ impl Outlet {
             // A late answer must not be credited to the next message.
             let seconds = self.socket.timeout.as_secs_f64();
             self.hang_up(events, &format!("no answer within {seconds} s"));
-        }
-    }
-
-    /// The connection is of no more use; the message is sent again on the next one.
-    fn hang_up(&mut self, events: &mut EventLoop, why: &str) {
-        if let Some(line) = self.line.take() {
-            // A receiver that only closes is not called again at once.
-            self.next_dial = if line.was_of_use { Duration::ZERO } else { self.redial.pause() };
-            if let Some(current) = self.current.as_mut().filter(|current| current.sent.is_some()) {
-                current.sent = None;
-                self.meter.tries_again();
-                current.closes += 1;
-                if current.closes == CLOSES {
-                    let named = log::Named(&current.stored.bytes);
-                    let sequence = current.stored.sequence;
-                    self.outbox.raise_about(Trouble::Unanswered, Some(sequence), || {
-                        format!("no answer to message {sequence}, {CLOSES} times: {named}")
-                    });
-                }
-                log::error!(
-                    &self.name,
-                    "{}: {why}; message {} is sent again: {}",
-                    line.peer,
-                    current.stored.sequence,
-                    log::Named(&current.stored.bytes)
-                );
-                log::prod!(&self.name, "not delivered: {}", current.stored.bytes.escape_ascii());
-            } else if line.is_open {
-                log::info!(&self.name, "{}: {why}", line.peer);
-            } else {
-                self.guard.failed.fetch_add(1, Ordering::Relaxed);
-                log::error!(&self.name, "{}: {why}; tried again", line.peer);
-            }
-            self.outbox.connected(None);
-            self.meter.peers.store(0, Ordering::Relaxed);
-            self.outbox.failed(format!("{}: {why}", line.peer));
-            self.outbox.raise(Trouble::Down, || format!("{}: {why}", line.peer));
-            line.wire.close(events);
         }
     }
 

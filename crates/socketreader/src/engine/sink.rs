@@ -12,6 +12,7 @@ use super::answer::{Answers, Due, Manner};
 use super::client::Slots;
 use super::input::Input;
 use super::intake::{Group, Sender};
+use super::replies::Committed;
 use crate::log;
 use crate::rejects::Rejects;
 
@@ -41,9 +42,25 @@ impl Sink<'_> {
                 }
                 self.message(frame.message, frame.offset);
             }
-            Item::Commit(_, offset) => self.framing_error(NoteKind::StrayCommit, offset, 0, b""),
+            Item::Commit(positive, offset) => self.committed(positive, offset),
             Item::Dropped(dropped) => self.dropped(&dropped),
             _ => {}
+        }
+    }
+
+    /// A commit block: of a reply that we sent, in release 2 of MLLP.
+    fn committed(&mut self, positive: bool, offset: u64) {
+        let (peer, name) = (self.peer, &self.input.name);
+        let now = self.now;
+        match self.slots.replies().map_or(Committed::Stray, |replies| replies.committed(positive, now)) {
+            Committed::Taken => log::debug!(name, "{peer}: has our acknowledgment"),
+            Committed::Again => {
+                log::error!(name, "{peer}: our acknowledgment was answered NAK, it is sent again");
+            }
+            Committed::GivenUp => {
+                log::error!(name, "{peer}: our acknowledgment was answered NAK too often, it goes without");
+            }
+            Committed::Stray => self.framing_error(NoteKind::StrayCommit, offset, 0, b""),
         }
     }
 
@@ -84,7 +101,9 @@ impl Sink<'_> {
         log::error!(name, "{peer}: the frame at byte {offset} {why}");
         log::prod!(name, "{peer}: not taken: {}", message.escape_ascii());
         self.rejects.keep(name, self.time, why, offset, message.len() as u64, message);
-        if let Some(answer) = self.answers.unreadable(message, &self.input.socket.mllp, self.time) {
+        if let Some(answer) =
+            self.answers.unreadable(message, self.input.manner, &self.input.socket.mllp, self.time)
+        {
             self.slots.expect(Some(answer));
         }
     }
@@ -94,7 +113,8 @@ impl Sink<'_> {
         self.framing_error(kind, offset, count, bytes);
         if matches!(
             (kind, self.input.manner),
-            (NoteKind::TooLong, Manner::Hl7) | (NoteKind::TooLong | NoteKind::Utf16, Manner::Mllp)
+            (NoteKind::TooLong, Manner::Hl7)
+                | (NoteKind::TooLong | NoteKind::Utf16, Manner::Mllp | Manner::Release2)
         ) {
             let most = self.input.socket.mllp.max_message;
             // A message that is too long will be too long again: an error of content.

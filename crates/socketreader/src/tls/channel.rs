@@ -109,7 +109,8 @@ impl Session {
         limit: usize,
         mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> io::Result<Drained> {
-        // Records may be empty: what came off the wire counts too, or one peer could hold up all others.
+        // Records may be without data, and a byte of it may have many around it: what came off the wire counts too, or
+        // one peer could hold up all others.
         let (mut taken, mut raw) = (0, 0);
         loop {
             match self.tls.reader().read(buffer) {
@@ -158,7 +159,7 @@ impl Session {
                     Ok(_) => {}
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(taken),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
+                    Err(error) => return Err(self.last_word().unwrap_or(error)),
                 }
             }
             if self.tls.is_handshaking() || taken == bytes.len() {
@@ -170,6 +171,24 @@ impl Session {
             }
         }
     }
+
+    /// What a peer that has closed said before: a certificate of ours that it does not take, as a rule.
+    fn last_word(&mut self) -> Option<io::Error> {
+        while self.tls.read_tls(&mut self.socket).is_ok_and(|count| count > 0) {
+            if let Err(error) = self.tls.process_new_packets() {
+                return Some(io::Error::new(io::ErrorKind::InvalidData, told(&error)));
+            }
+        }
+        None
+    }
+}
+
+/// What an error of TLS itself begins with.
+const TLS: &str = "TLS: ";
+
+/// Whether a text is about TLS itself: not about the connection below, nor what crosses it.
+pub(crate) fn is_of_tls(why: &str) -> bool {
+    why.starts_with(TLS)
 }
 
 /// What went wrong, and what helps.
@@ -200,7 +219,10 @@ fn told(error: &rustls::Error) -> String {
             | Alert::CertificateRequired
             | Alert::HandshakeFailure,
         ) => "the peer does not take our certificate, or wants one",
-        _ => return format!("TLS: {error}"),
+        _ => return format!("{TLS}{error}"),
     };
-    format!("TLS: {hint} ({error})")
+    format!("{TLS}{hint} ({error})")
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ mod trust;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-pub(crate) use channel::Channel;
+pub(crate) use channel::{Channel, is_of_tls};
 pub(crate) use files::Fault;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::ServerName;

@@ -58,6 +58,7 @@ pub(super) fn settings(connection: &Connection) -> Vec<(&'static str, String)> {
                 ("port", socket.port.to_string()),
                 ("usehl7", truth(connection.use_hl7)),
                 ("useack", truth(socket.use_ack)),
+                ("mllp2", truth(socket.mllp2)),
                 ("sob, eod, eob", frame.map(|bytes| bytes.escape_ascii().to_string()).join(" ")),
             ]);
         }

@@ -14,7 +14,8 @@ use protogen_sys::event_loop::{Drained, EventLoop};
 use super::super::answer::first_segment;
 use super::super::judge::{Expected, Verdict};
 use super::super::token::Owner;
-use super::{Current, Line, Outlet};
+use super::line::Line;
+use super::{Current, Outlet};
 use crate::board::{Board, Outbox, Pause, Trouble};
 use crate::config::{OnRefusal, Refusal};
 use crate::log;
@@ -50,7 +51,11 @@ impl Outlet {
             log::error!(&self.name, "framing error: {kind} at byte {offset}, {count} bytes dropped");
         }
         for answer in answers {
+            let is_reply = matches!(answer, Answer::Frame(_));
             self.answered(answer, now);
+            if is_reply && self.socket.mllp2 {
+                self.commit_reply();
+            }
         }
         match drained {
             Ok(Drained::WouldBlock) => {}
@@ -65,9 +70,13 @@ impl Outlet {
             Answer::Frame(bytes) => self.meter.answered(bytes),
             Answer::Commit(positive) => self.meter.answered(if *positive { b"\x06" } else { b"\x15" }),
         }
+        if matches!(answer, Answer::Commit(_)) && self.socket.mllp2 && !self.is_about_current() {
+            return self.unasked(&answer);
+        }
         let waits = |current: &&Current| current.sent.is_some() && current.expected != Expected::Nothing;
         let Some(current) = self.current.as_ref().filter(waits) else { return self.unasked(&answer) };
         let (verdict, note) = match (answer, &current.expected) {
+            (Answer::Commit(true), Expected::Hl7(_)) if self.socket.mllp2 => return self.committed(now),
             (Answer::Commit(true), _) => (Verdict::Accepted, b"ACK".to_vec()),
             (Answer::Commit(false), _) => (Verdict::Refused(Refusal::Nak), b"NAK".to_vec()),
             (Answer::Frame(bytes), Expected::Hl7(control_id)) => {

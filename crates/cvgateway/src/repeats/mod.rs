@@ -1,22 +1,23 @@
 //! Repeats: a message that was answered AA and comes again, because its sender did not get the answer.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs;
+mod in_work;
+mod read;
+
+pub(crate) use in_work::InWork;
+
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
-use std::path::Path;
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use protogen_core::hl7::{AckCode, Message};
+use protogen_core::hl7::Message;
 
 use crate::decide::Event;
-use crate::journal::{ANSWERED, FORWARD_ANSWERED, FORWARDED, Journal, RECEIVED};
-use crate::transaction::{Judged, judge_answer};
 
 /// So many messages are remembered at least, and twice as many at most; the oldest are forgotten first.
-pub(crate) const MANY: usize = 200_000;
+const MANY: usize = 200_000;
 
-/// So many messages that were begun and not answered AA are known; the oldest are forgotten first.
+/// So many messages that were begun and not answered AA are known at least, and twice as many at most; the oldest are
+/// forgotten first.
 const MANY_BEGUN: usize = 10_000;
 
 /// What is known of the control id of a message.
@@ -89,88 +90,17 @@ impl Default for Repeats {
 }
 
 impl Repeats {
-    /// Reads what was answered within the window from the journal.
-    pub(crate) fn read(journal: &Journal, window: Duration, now: SystemTime) -> Repeats {
-        let mut repeats = Repeats::default();
-        let Some(oldest) = now.checked_sub(window).filter(|_| !window.is_zero()) else { return repeats };
-        let mut files = Vec::new();
-        for day in journal.days().into_iter().rev() {
-            let directory = journal.directory().join(&day);
-            let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
-            let names: HashSet<String> =
-                entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-            for stem in names.iter().filter_map(|name| name.strip_prefix(RECEIVED)) {
-                if !names.contains(&format!("{ANSWERED}{stem}")) {
-                    repeats.find_begun(&directory, stem, false, oldest);
-                }
-            }
-            let mut answers: Vec<_> = names
-                .iter()
-                .filter(|name| name.starts_with(ANSWERED))
-                .map(|name| directory.join(name))
-                .collect();
-            answers.sort();
-            let all_old = answers.last().is_none_or(|last| modified(last).is_none_or(|time| time < oldest));
-            files.extend(answers.into_iter().rev());
-            if all_old || files.len() > MANY {
-                break;
-            }
-        }
-        files.truncate(MANY);
-        for path in files.iter().rev() {
-            let Some(time) = modified(path).filter(|time| *time >= oldest) else { continue };
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let request = path.with_file_name(name.replacen(ANSWERED, RECEIVED, 1));
-            let (Ok(answer), Ok(request)) = (fs::read(path), fs::read(request)) else { continue };
-            let positive = Message::parse(&answer).ok().and_then(|answer| AckCode::of(&answer));
-            if positive.is_some_and(AckCode::is_positive)
-                && let Ok(message) = Message::parse(&request)
-            {
-                repeats.remember(&message, time);
-            } else if let (Some(directory), Some(stem)) = (path.parent(), name.strip_prefix(ANSWERED)) {
-                repeats.find_begun(directory, stem, true, oldest);
-            }
-        }
-        repeats
-    }
-
-    /// Finds how far a message came that has no AA of ours: what CareVue took of it, and an admission whose effect is not
-    /// known. `stem` names its files behind their kind.
-    fn find_begun(&mut self, directory: &Path, stem: &str, is_answered: bool, oldest: SystemTime) {
-        let path = directory.join(format!("{RECEIVED}{stem}"));
-        let Some(time) = modified(&path).filter(|time| *time >= oldest) else { return };
-        let Ok(request) = fs::read(&path) else { return };
-        let Ok(message) = Message::parse(&request) else { return };
-        // No more parts than orders and patients.
-        let most = message.named(*b"OBR").count() + message.named(*b"PID").count();
-        let suffixes = std::iter::once(String::new()).chain((1..=most).map(|n| format!(".{n}")));
-        let mut progress = Progress::default();
-        for suffix in suffixes {
-            let read = |kind: &str| fs::read(directory.join(format!("{kind}{stem}{suffix}"))).ok();
-            let Some(forwarded) = read(FORWARDED) else { continue };
-            let Ok(forwarded) = Message::parse(&forwarded) else { continue };
-            let kind = forwarded.header(9);
-            let event = Event::of_name(kind.component(2).raw()).filter(|_| kind.component(1).raw() == b"ADT");
-            let judged = read(FORWARD_ANSWERED).map(|answer| judge_answer(&answer, forwarded.control_id()));
-            match (judged, event) {
-                (Some(Judged::Taken), Some(event)) if !is_answered => progress.taken = Some(event),
-                (Some(Judged::Taken), None) => drop(progress.parts.insert(suffix)),
-                (None | Some(Judged::Unclear(_)), Some(Event::A01)) => progress.may_be_admitted = true,
-                _ => {}
-            }
-        }
-        self.begun(&message, progress, time);
-    }
-
     /// A message was not answered AA, and came so far.
     pub(crate) fn begun(&mut self, message: &Message, progress: Progress, now: SystemTime) {
         let Some(whole) = self.whole(message).filter(|_| progress != Progress::default()) else { return };
-        if self.begun.len() >= MANY_BEGUN
-            && !self.begun.contains_key(&whole)
-            && let Some(oldest) =
-                self.begun.iter().min_by_key(|(_, (_, time))| *time).map(|(whole, _)| *whole)
-        {
-            self.begun.remove(&oldest);
+        if self.begun.len() >= 2 * MANY_BEGUN && !self.begun.contains_key(&whole) {
+            // Half of them at once: to look for the oldest one each time would take too long.
+            let mut all: Vec<(u64, Whole)> =
+                self.begun.iter().map(|(whole, (_, time))| (*time, *whole)).collect();
+            all.select_nth_unstable(MANY_BEGUN);
+            for (_, whole) in &all[..MANY_BEGUN] {
+                self.begun.remove(whole);
+            }
         }
         let (known, time) = self.begun.entry(whole).or_default();
         known.parts.extend(progress.parts);
@@ -231,42 +161,6 @@ fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// The messages in work. A sender that gave up waiting sends again while the first is still carried out: whether that was
-/// a repeat is known when the first is answered.
-#[derive(Debug, Default)]
-pub(crate) struct InWork {
-    keys: Mutex<HashSet<Key>>,
-    ended: Condvar,
-}
-
-impl InWork {
-    /// Does something while no other message of this key is in work.
-    pub(crate) fn alone<T>(&self, key: Option<Key>, work: impl FnOnce() -> T) -> T {
-        let Some(key) = key else { return work() };
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut keys =
-            self.ended.wait_while(keys, |keys| keys.contains(&key)).unwrap_or_else(PoisonError::into_inner);
-        keys.insert(key);
-        drop(keys);
-        let _entry = Entered(self, key);
-        work()
-    }
-}
-
-/// A key in work, until dropped.
-struct Entered<'a>(&'a InWork, Key);
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        self.0.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
-        self.0.ended.notify_all();
-    }
-}
-
-fn modified(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,5 +202,26 @@ mod tests {
             assert_eq!(look(&repeats, &text(n), 0), seen, "{n}");
         }
         assert_eq!((repeats.last.answered.len(), repeats.earlier.answered.len()), (1, MANY));
+    }
+
+    /// The oldest of those that were begun are forgotten, also where all are of one second.
+    #[test]
+    fn what_was_begun_is_bounded() {
+        for is_slow in [true, false] {
+            let mut repeats = Repeats::default();
+            let text = |n: usize| format!("MSH|^~\\&|A|B|||||ADT^A01|{n}|P|2.1\r");
+            let progress = Progress { may_be_admitted: true, ..Progress::default() };
+            for n in 0..2 * MANY_BEGUN + 1 {
+                let time = SystemTime::UNIX_EPOCH + Duration::from_millis(if is_slow { n as u64 } else { 0 });
+                repeats.begun(&Message::parse(text(n).as_bytes()).unwrap(), progress.clone(), time);
+            }
+            assert_eq!(repeats.begun.len(), MANY_BEGUN + 1);
+            let last = text(2 * MANY_BEGUN);
+            assert_eq!(look(&repeats, &last, 5), Seen::Begun(progress.clone()));
+            assert_eq!(look(&repeats, &last, 31), Seen::New);
+            if is_slow {
+                assert_eq!(look(&repeats, &text(0), 5), Seen::New);
+            }
+        }
     }
 }

@@ -4,24 +4,27 @@
 //! what it has taken is stored, before the journal learns of the change: so each message goes where the configuration
 //! said when it came. What is wrong with a new configuration leaves the old one in force.
 
+mod change;
+mod listening;
+
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use protogen_journal::Journal;
-use protogen_sys::services;
 
 use crate::board::{Board, Joined};
-use crate::config::{self, Config, Connection, General, Kind, Scope, Severity};
+use crate::config::{self, Config, Connection, Kind, Scope, Severity};
 use crate::daemon::make_room;
 use crate::engine::{Dispatch, Entrance, Reception};
 use crate::files::Workers;
-use crate::guard::{Guard, Guards};
+use crate::guard::{Guard, Guards, Renewal};
 use crate::log;
+use change::{Change, kept_until_restart, told};
+pub(crate) use listening::Listening;
 
 /// What the running program is made of, and how it is changed.
 pub(crate) struct Running {
@@ -34,60 +37,8 @@ pub(crate) struct Running {
     pub(crate) listening: Listening,
     pub(crate) reception: Reception,
     pub(crate) dispatch: Dispatch,
-}
-
-/// The sockets that are listened on, by connection: a change takes them over, so that no peer is turned away meanwhile.
-#[derive(Debug, Default)]
-pub(crate) struct Listening(BTreeMap<String, Vec<TcpListener>>);
-
-impl Listening {
-    /// Binds what a connection listens on, or takes over what is bound already.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub(crate) fn open(&mut self, connection: &Connection) -> Result<Vec<TcpListener>, String> {
-        let Some(socket) = connection.kind.socket().filter(|socket| socket.server) else {
-            return Ok(Vec::new());
-        };
-        let place = socket.place().map_err(|error| error.to_string())?;
-        let addresses = place.to_listen().map_err(|error| error.to_string())?;
-        let mut opened = Vec::new();
-        let mut missing = Vec::new();
-        for address in addresses {
-            match self.find(address) {
-                Some(listener) => opened.push(listener.map_err(|error| error.to_string())?),
-                None => missing.push(address),
-            }
-        }
-        if !missing.is_empty() {
-            opened.extend(services::listen(&missing).map_err(|error| error.to_string())?);
-        }
-        Ok(opened)
-    }
-
-    fn find(&self, address: SocketAddr) -> Option<io::Result<TcpListener>> {
-        let mut all = self.0.values().flatten();
-        let found = all.find(|listener| listener.local_addr().is_ok_and(|here| here == address))?;
-        Some(found.try_clone())
-    }
-
-    /// Keeps a second hold of what a connection listens on.
-    ///
-    /// # Errors
-    /// What the system says: too many open files.
-    pub(crate) fn keep(&mut self, name: &str, listeners: &[TcpListener]) -> io::Result<()> {
-        let held = listeners.iter().map(TcpListener::try_clone).collect::<io::Result<Vec<_>>>()?;
-        self.0.insert(name.to_owned(), held);
-        Ok(())
-    }
-
-    fn keep_only(&mut self, config: &Config) {
-        let is_server = |name: &str| {
-            let connection = config.connections.iter().find(|connection| connection.name == name);
-            connection.and_then(|connection| connection.kind.socket()).is_some_and(|socket| socket.server)
-        };
-        self.0.retain(|name, _| is_server(name));
-    }
+    /// How many peers may be connected at a time.
+    pub(crate) most_peers: usize,
 }
 
 /// The thread that reads the configuration again: it may wait for a name server and for the disk.
@@ -135,41 +86,6 @@ impl Reloader {
     }
 }
 
-/// What is different.
-#[derive(Debug, Default)]
-struct Change {
-    /// Gone, or altered: by name.
-    leave: Vec<String>,
-    /// New, or altered.
-    enter: Vec<Arc<Connection>>,
-}
-
-impl Change {
-    fn between(old: &Config, new: &Config) -> Change {
-        let find = |config: &Config, name: &str| {
-            config.connections.iter().find(|connection| connection.name == name).cloned()
-        };
-        let same = |one: &Connection, other: &Connection| {
-            // Its place in the file is no part of it.
-            Connection { line: 0, ..one.clone() } == Connection { line: 0, ..other.clone() }
-        };
-        let stays = |connection: &Connection| {
-            find(new, &connection.name).is_some_and(|other| same(connection, &other))
-        };
-        let (staying, leaving): (Vec<_>, Vec<_>) =
-            old.connections.iter().partition(|connection| stays(connection));
-        let is_new = |connection: &&Connection| !staying.iter().any(|other| other.name == connection.name);
-        Change {
-            leave: leaving.iter().map(|connection| connection.name.clone()).collect(),
-            enter: new.connections.iter().filter(is_new).cloned().map(Arc::new).collect(),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.leave.is_empty() && self.enter.is_empty()
-    }
-}
-
 impl Running {
     fn reload(&mut self) {
         let old = self.board.config();
@@ -183,14 +99,16 @@ impl Running {
         let Some(new) = report.config.map(Arc::new) else {
             return log::error!(log::GENERAL, "the configuration is faulty; the one before stays in force");
         };
-        log::set_level(new.general.loglvl);
-        for option in kept_until_restart(&old.general, &new.general) {
-            log::error!(log::GENERAL, "{option} has changed, which takes effect at the next start");
-        }
         let change = Change::between(&old, &new);
-        self.read_files_again(&new, &change);
-        match self.change(&old, &new, &change) {
-            Ok(()) => {
+        let renewals = self.read_files_again(&new, &change);
+        let changed = renewals.and_then(|renewals| self.change(&old, &new, &change).map(|()| renewals));
+        match changed {
+            Ok(renewals) => {
+                renewals.into_iter().for_each(Renewal::take_effect);
+                log::set_level(new.general.loglvl);
+                for option in kept_until_restart(&old.general, &new.general) {
+                    log::error!(log::GENERAL, "{option} has changed, which takes effect at the next start");
+                }
                 log::always!(log::GENERAL, "the configuration is read again: {}", told(&old, &new, &change));
             }
             Err(why) => log::error!(log::GENERAL, "{why}; the configuration before stays in force"),
@@ -200,16 +118,17 @@ impl Running {
     }
 
     /// Certificates and names of those that stay.
-    fn read_files_again(&self, new: &Config, change: &Change) {
-        let guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    fn read_files_again(&self, new: &Config, change: &Change) -> Result<Vec<Renewal>, String> {
+        let guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut renewals = Vec::new();
         for connection in &new.connections {
-            let enters = change.enter.iter().any(|other| other.name == connection.name);
-            if let (Some(guard), Some(socket), false) =
-                (guards.get(&connection.name), connection.kind.socket(), enters)
-            {
-                guard.reload(&connection.name, socket);
+            let name = &connection.name;
+            let enters = change.enter.iter().any(|other| other.name == *name);
+            if let (Some(guard), Some(socket), false) = (guards.get(name), connection.kind.socket(), enters) {
+                renewals.push(guard.read_again(name, socket).map_err(|why| format!("[{name}] {why}"))?);
             }
         }
+        Ok(renewals)
     }
 
     fn change(&mut self, old: &Config, new: &Arc<Config>, change: &Change) -> Result<(), String> {
@@ -222,13 +141,16 @@ impl Running {
         // Whatever can fail fails before anything is changed.
         let entrances = self.entrances(&change.enter)?;
         let most_peers = make_room(new).map_err(|error| format!("{error:#}"))?;
-        self.reception.leave(change.leave.clone())?;
         let of_kind = |input: bool| {
             let leaving =
                 old.connections.iter().filter(move |connection| connection.kind.is_input() == input);
             leaving.map(|connection| connection.name.clone()).filter(|name| change.leave.contains(name))
         };
         let inputs: Vec<String> = of_kind(true).collect();
+        let left = old.connections.iter().filter(|connection| inputs.contains(&connection.name));
+        let left: Vec<_> = left.cloned().map(Arc::new).collect();
+        let back = self.way_back(&left)?;
+        self.reception.leave(change.leave.clone())?;
         self.workers.stop_some(&inputs);
         match self.journal.configure(&new.journal_settings()) {
             Ok(orphans) => {
@@ -240,15 +162,13 @@ impl Running {
                 }
             }
             Err(error) => {
-                // Those that left come back.
-                let left = old.connections.iter().filter(|connection| inputs.contains(&connection.name));
-                let left: Vec<_> = left.cloned().map(Arc::new).collect();
-                let back = self.entrances(&left)?;
-                self.enter(back, &left, most_peers);
+                // Those that left come back, as they were.
+                self.enter(back, &left, self.most_peers);
                 return Err(error.to_string());
             }
         }
         // From here on there is no way back: what cannot be begun is said, and the rest goes on.
+        self.most_peers = most_peers;
         let outputs: Vec<String> = of_kind(false).collect();
         self.board.change(new, &outputs);
         self.workers.stop_some(&outputs);
@@ -291,6 +211,20 @@ impl Running {
                 listeners,
                 guard: Arc::new(guard),
             });
+        }
+        Ok(entrances)
+    }
+
+    /// What lets these begin again, should the others not: with their sockets and by their guards, not by what is in the
+    /// files now.
+    fn way_back(&mut self, connections: &[Arc<Connection>]) -> Result<Vec<Entrance>, String> {
+        let guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut entrances = Vec::new();
+        for connection in connections {
+            let Some(guard) = guards.get(&connection.name).cloned() else { continue };
+            let opened = self.listening.open(connection);
+            let listeners = opened.map_err(|why| format!("[{}] {why}", connection.name))?;
+            entrances.push(Entrance { connection: Arc::clone(connection), listeners, guard });
         }
         Ok(entrances)
     }
@@ -339,31 +273,4 @@ fn told_if_not(name: &str, started: io::Result<()>) {
             "cannot be served: {error}; send SIGHUP again after a change of it, or start anew"
         );
     }
-}
-
-/// The options of `[general]` that count at the start only, of those that differ.
-fn kept_until_restart(old: &General, new: &General) -> Vec<&'static str> {
-    let rows = [
-        ("logfile", old.logfile != new.logfile),
-        ("statedir", old.statedir.path != new.statedir.path),
-        ("durable", old.durable != new.durable),
-        ("metrics", old.metrics != new.metrics),
-    ];
-    rows.into_iter().filter(|(_, differs)| *differs).map(|(option, _)| option).collect()
-}
-
-fn told(old: &Config, new: &Config, change: &Change) -> String {
-    let is_in = |config: &Config, name: &str| config.connections.iter().any(|other| other.name == name);
-    let mut parts = Vec::new();
-    let entering = || change.enter.iter().map(|connection| connection.name.as_str());
-    for (what, names) in [
-        ("new", entering().filter(|name| !is_in(old, name)).collect::<Vec<_>>()),
-        ("altered", entering().filter(|name| is_in(old, name)).collect()),
-        ("gone", change.leave.iter().map(String::as_str).filter(|name| !is_in(new, name)).collect()),
-    ] {
-        if !names.is_empty() {
-            parts.push(format!("{what}: {}", names.join(", ")));
-        }
-    }
-    if parts.is_empty() { "no connection has changed".to_owned() } else { parts.join("; ") }
 }
