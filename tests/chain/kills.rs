@@ -37,6 +37,7 @@ fn stay(to: &Entrance, record: &str, [bed, other]: [&str; 2], is_last: bool, acc
     if is_last {
         messages.pop();
     }
+    to.wait_for_files();
     for (n, message) in messages.iter().enumerate() {
         accepted.tries += send(to, message);
         accepted.ids.push(format!("{record}-{}", n + 1));

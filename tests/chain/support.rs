@@ -160,7 +160,8 @@ impl Chain {
 
     /// For senders.
     pub fn entrance(&self) -> Entrance {
-        Entrance { port: self.port, spool: self.spool(), attempts: AtomicUsize::new(0) }
+        let queues = self.commands[DAEMONS[4]].clone().args(["--queues", "--json"]);
+        Entrance { port: self.port, spool: self.spool(), queues, attempts: AtomicUsize::new(0) }
     }
 
     fn spool(&self) -> PathBuf {
@@ -262,6 +263,7 @@ fn send_once(port: u16, message: &str) -> io::Result<String> {
 pub struct Entrance {
     port: u16,
     spool: PathBuf,
+    queues: TestCommand,
     attempts: AtomicUsize,
 }
 
@@ -269,6 +271,16 @@ impl Entrance {
     /// How often somebody began to send.
     pub fn attempts(&self) -> usize {
         self.attempts.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the router has nothing left to write: on a slow disk it accepts hundreds of messages before the spool
+    /// directory shows the first.
+    pub fn wait_for_files(&self) {
+        wait_until(|| {
+            let queues = self.queues.run();
+            let told: Option<serde_json::Value> = serde_json::from_slice(&queues.stdout).ok();
+            queues.status.success() && told.is_some_and(|told| told["queues"][0]["pending"] == 0)
+        });
     }
 }
 

@@ -162,7 +162,7 @@ fn units_and_examples_name_the_prefix() {
         ("systemd/llpdrv@.service", "\nEnvironment=PG_HOME=/opt/hl7 "),
         ("systemd/socketreader.service", "\nExecStart=/opt/hl7/bin/socketreader "),
         ("systemd/socketreader.service", "\nReadWritePaths=-/opt/hl7/var\n"),
-        ("examples/crontab.example", "\nPG_HOME=/opt/hl7\n* * * * * /opt/hl7/bin/hl7tocv --all batch\n"),
+        ("examples/crontab.example", "PG_HOME=/opt/hl7\n* * * * * /opt/hl7/bin/hl7tocv --all batch\n"),
     ] {
         let text = root.text(format!("root/opt/hl7/share/{file}"));
         // Comments may stand between.
