@@ -175,12 +175,16 @@ fn an_admission_that_does_not_come_to_its_bed_is_told_and_mailed() {
 fn carevues_answer_decides() {
     let site = Site::new().start();
     for (n, (manner, code, said)) in [
+        (Manner::Answer("CE", "no such bed"), "AE", "CareVue refuses: no such bed"),
+        (Manner::Answer("CR", "busy"), "AR", "CareVue rejects: busy"),
         (Manner::Answer("AE", "no such bed"), "AE", "CareVue refuses: no such bed"),
         (Manner::Answer("AR", "busy"), "AR", "CareVue rejects: busy"),
         (Manner::Close, "AR", "CareVue unreachable"),
         (Manner::Bytes("junk"), "AR", "no HL7"),
         (Manner::Bytes("MSH|^~\\&|\rMSA|AA|other\r"), "AR", "for another message"),
         (Manner::Bytes("MSH|^~\\&|\rMSA|XX|\r"), "AR", "no acknowledgment"),
+        // The last one: what was answered AA is not sent again.
+        (Manner::Answer("CA", ""), "AA", "discharged"),
     ]
     .into_iter()
     .enumerate()

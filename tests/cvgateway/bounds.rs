@@ -63,13 +63,28 @@ fn without_a_journal_nothing_is_sent() {
     let away = top.join("away");
     let no_journal = ("AR".to_owned(), "the journal cannot be written".to_owned());
     std::fs::rename(&day, &away).unwrap();
+    std::fs::write(&day, "in its place").unwrap();
     assert_eq!(told(&site.send(discharge("1").as_bytes())), no_journal);
     assert!(site.asked().is_empty());
+    std::fs::remove_file(&day).unwrap();
     std::fs::rename(&away, &day).unwrap();
     // It goes while the census is asked.
-    site.dir.script("etc/idb_direct", &format!("mv {} {}\nexit 7\n", day.display(), away.display()));
+    site.dir
+        .script("etc/idb_direct", &format!("mv {0} {1}\ntouch {0}\nexit 7\n", day.display(), away.display()));
     assert_eq!(told(&site.send(discharge("2").as_bytes())), no_journal);
     assert!(site.fsi.take().is_empty());
+}
+
+/// Whoever clears the journal away while the gateway runs stops nothing.
+#[test]
+fn a_journal_that_was_removed_is_made_again() {
+    let site = Site::new().start();
+    for id in ["1", "2"] {
+        site.census(&[7]);
+        assert_eq!(told(&site.send(discharge(id).as_bytes())).1, "discharged");
+        assert_eq!(["REQ", "FWD", "FAK", "ACK"].map(|kind| site.journal(kind).len()), [1; 4]);
+        std::fs::remove_dir_all(site.dir.join("var/log/CVGATEWAY/060_IOP")).unwrap();
+    }
 }
 
 /// HL7 v2.1 may leave the event to EVN-1, which the access list then looks at.

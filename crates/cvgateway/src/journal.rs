@@ -98,7 +98,15 @@ impl Entry {
     pub(crate) fn write(&self, kind: &str, part: &str, bytes: &[u8]) -> io::Result<()> {
         let name = format!("{kind}{}{part}", self.name);
         let staged = self.directory.join(format!(".{name}.tmp"));
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&staged)?;
+        let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&staged);
+        let mut file = match create() {
+            // Somebody has cleared the journal away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_private(&self.directory)?;
+                create()?
+            }
+            created => created?,
+        };
         let written = file.write_all(bytes).and_then(|()| fs::rename(&staged, self.directory.join(&name)));
         written.inspect_err(|_| {
             // What is half written must not stay; that it cannot be removed either changes nothing.
