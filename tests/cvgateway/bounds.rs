@@ -12,9 +12,8 @@ use std::net::{Shutdown, TcpStream};
 fn rest(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     stream.set_read_timeout(Some(protogen_testkit::TIMEOUT)).unwrap();
-    match stream.read_to_end(&mut answer) {
-        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
-        Ok(_) => {}
+    if let Err(error) = stream.read_to_end(&mut answer) {
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     }
     String::from_utf8(answer).unwrap()
 }
