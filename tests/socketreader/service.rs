@@ -150,10 +150,11 @@ fn a_service_of_init() {
     assert_eq!((inittab(), home.remembered()), (format!("{before}\n"), None));
     assert_eq!(home.dir.join("root/etc/inittab").metadata().unwrap().permissions().mode() & 0o777, 0o640);
     // As another user; the owner of var, where none is named.
+    let var = home.dir.make(format!("root{}/var", home.path()));
     if nix::unistd::geteuid().is_root() {
-        std::os::unix::fs::chown(home.dir.join("home/var"), Some(1), None).unwrap();
+        std::os::unix::fs::chown(&var, Some(1), None).unwrap();
     }
-    let owner = TestCommand::new("stat").args(["-c", "%U"]).arg(home.dir.join("home/var")).run().stdout();
+    let owner = TestCommand::new("stat").args(["-c", "%U"]).arg(&var).run().stdout();
     let told = home.rooted(&["install"]).run();
     told.success().stdout_contains(&format!("installed for init(8), to run as {};", owner.trim_end()));
     home.rooted(&["remove"]).run().success();
