@@ -197,14 +197,16 @@ fn each_kind_of_change_under_load() {
         link.exchange(&adt("LAST"), "AA LAST");
         delivered.store(true, Ordering::Relaxed);
         let got = receiving.join().unwrap();
-        // However long it takes, as long as it goes on.
-        let mut count = 0;
-        while !ids(&router, "files").contains(&"LAST".to_owned()) {
-            let whole = || router.dir.list("files").iter().filter(|name| !name.starts_with('.')).count();
-            router.wait("further files", || {
-                whole() > count || ids(&router, "files").contains(&"LAST".to_owned())
-            });
-            count = whole();
+        for directory in ["files", "more"] {
+            // However long it takes, as long as it goes on.
+            let has_last = || ids(&router, directory).contains(&"LAST".to_owned());
+            let mut count = 0;
+            while !has_last() {
+                let whole =
+                    || router.dir.list(directory).iter().filter(|name| !name.starts_with('.')).count();
+                router.wait("further files", || whole() > count || has_last());
+                count = whole();
+            }
         }
         let filed = ids(&router, "files");
         for (prefix, taken) in [("s", &taken[0]), ("a", &taken[1]), ("g", &gone)] {
