@@ -82,7 +82,7 @@ impl Outlet {
                     let named = log::Named(&current.stored.bytes);
                     let sequence = current.stored.sequence;
                     self.outbox.raise_about(Trouble::Unanswered, Some(sequence), || {
-                        format!("no answer to message {sequence}, {CLOSES} times: {named}")
+                        format!("no answer to message {sequence}, {CLOSES} times: {named}; at last {why}")
                     });
                 }
                 log::error!(
