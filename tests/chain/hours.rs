@@ -5,7 +5,7 @@ use crate::support::wait_until;
 
 /// Messages of an hour of a busy ward: one each 36 seconds.
 const AN_HOUR: usize = 100;
-/// What a daemon may grow by after its first hour, in KiB: what allocators and logs take, far below a leak of one message
+/// What a daemon may grow by after its first hours, in KiB: what allocators and logs take, far below a leak of one message
 /// each.
 const GROWTH: u64 = 6 << 10;
 
@@ -19,7 +19,7 @@ fn takes(pid: i32) -> (u64, usize) {
 
 #[test]
 fn memory_and_files_stay_flat() {
-    let hours = if std::env::var_os("PG_SOAK").is_some() { 100 } else { 2 };
+    let (first, hours) = if std::env::var_os("PG_SOAK").is_some() { (50, 50) } else { (1, 2) };
     let (chain, cron) = Chain::start();
     let entrance = chain.entrance();
     let wait_for_all = || wait_until(|| chain.is_drained());
@@ -40,12 +40,11 @@ fn memory_and_files_stay_flat() {
             }
             wait_for_all();
         };
-        // Caches fill, logs open.
-        hour(0);
+        // Caches fill, logs open. The gateway's table of repeats has its room from the start, but takes memory as it is
+        // used: some thousand messages lie all over it.
+        (0..first).for_each(&hour);
         let before = DAEMONS.map(|name| takes(chain.pid(name)));
-        for number in 1..=hours {
-            hour(number);
-        }
+        (first..first + hours).for_each(&hour);
         for (name, (memory, files)) in DAEMONS.into_iter().zip(before) {
             let (memory_now, files_now) = takes(chain.pid(name));
             println!(

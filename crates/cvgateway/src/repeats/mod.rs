@@ -44,7 +44,8 @@ pub(crate) struct Progress {
     pub(crate) may_be_admitted: bool,
 }
 
-/// The messages that were answered AA: some 50 bytes for each, taken from the start, so that the memory does not grow.
+/// The messages that were answered AA: some 50 bytes for each. The room of the table is reserved from the start, and becomes
+/// resident within some thousand messages; then the memory does not grow.
 #[derive(Debug)]
 pub(crate) struct Repeats {
     /// Two of them, so that one hash alone does not decide: one for the key, one for the bytes.
