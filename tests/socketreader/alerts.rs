@@ -224,7 +224,7 @@ fn a_receiver_that_closes_twice_on_the_same_message() {
         link.frame();
     }
     let told = call(&router, "no answer; 1 message waiting");
-    let what = "no answer to message 1, 2 times: ADT^A01 A000; at last closed by the receiver";
+    let what = "no answer to message 1, 2 times: ADT^A01 A000, 78 bytes; at last closed by the receiver";
     assert!(told.contains(what), "{told}");
     commands(&told, &["--queues", "--show out 1", "--resume out", "--drop out 1"]);
     answer(&mut receiver.accept(), "AA");

@@ -125,7 +125,12 @@ fn messages_are_exported_for_programs() {
     setup.dir.write("in/3", "no HL7");
     let router = setup.start();
     router.files("out", 3);
-    let exported = router.ask(&["--export", "out", "1-", "--json"]).success().stdout();
+    // A file is there a moment before the journal knows it.
+    let mut exported = String::new();
+    router.wait("three records", || {
+        exported = router.ask(&["--export", "out", "1-", "--json"]).success().stdout();
+        exported.matches("\"done\"").count() == 3
+    });
     let lines: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let [first, second, third] = &lines[..] else { panic!("{exported}") };
     assert_eq!(first["text"], String::from_utf8(adt("A1")).unwrap());
