@@ -122,11 +122,13 @@ fn a_repeat_is_known_also_after_other_bytes_with_its_id() {
 /// admission, the message of the waiting list, is done then; also after a restart.
 #[test]
 fn an_admission_whose_answer_was_lost_is_finished_by_its_repeat() {
-    for is_restarted in [false, true] {
+    // There was none, or one that says nothing.
+    for (is_restarted, lost) in [(false, Manner::Close), (true, Manner::Close), (true, Manner::Bytes("junk"))]
+    {
         let mut site = Site::new().start();
         let admission = discharge("1").replace("A03", "A01");
         site.census(&[1]);
-        site.fsi.answers(Manner::Close);
+        site.fsi.answers(lost);
         assert_eq!(told(&site.send(admission.as_bytes())).0, "AR");
         if is_restarted {
             site.daemon().kill_9();
